@@ -1,0 +1,42 @@
+# Needs Python 3.11 or newer, make and a package index. Everything is kept in .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: run test lint format clean
+
+## Serve: CONFIG=file or credentials in the environment watch the real services; otherwise the demo.
+run: .venv/installed
+	@if [ -n "$(CONFIG)" ]; then \
+	    echo "Watching the services of $(CONFIG)."; \
+	    exec $(BIN)/transcoding-exporter serve --config.file "$(CONFIG)"; \
+	elif [ -n "$$LIVEPEER_API_KEY$$QENCODE_TASK_TOKENS" ]; then \
+	    echo "Watching the accounts given in the environment."; \
+	    exec $(BIN)/transcoding-exporter serve; \
+	else \
+	    echo "No CONFIG=file, LIVEPEER_API_KEY or QENCODE_TASK_TOKENS given: running the demo."; \
+	    exec $(BIN)/transcoding-exporter demo; \
+	fi
+
+## Run all tests.
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+## What CI checks before the tests.
+lint: .venv/installed
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.venv/installed: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .tools build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

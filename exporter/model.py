@@ -1,0 +1,221 @@
+"""The vocabulary that every other module speaks; it imports nothing of ours.
+
+A *provider* runs *tasks* for an *account*. Each answer of a provider yields *observations*: what it said
+about one task at one moment. Times are seconds since the Unix epoch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple, Protocol
+
+
+class Provider(StrEnum):
+    """A transcoding service."""
+
+    QENCODE = "qencode"
+    LIVEPEER = "livepeer"
+
+
+class State(StrEnum):
+    """What a provider's phase means to us, in words common to all providers."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the task has ended. A Livepeer task can still come back from here."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+PHASES: Final[Mapping[Provider, Mapping[str, State]]] = {
+    # Qencode's digest of its API; the wire has lower case where the documentation has capitals.
+    Provider.QENCODE: {
+        "created": State.QUEUED,
+        "queued": State.QUEUED,
+        "started": State.RUNNING,
+        "downloading": State.RUNNING,
+        "encoding": State.RUNNING,
+        "processing": State.RUNNING,
+        "saving": State.RUNNING,
+        "completed": State.COMPLETED,
+        "saved": State.COMPLETED,
+        "error": State.FAILED,
+        "failed": State.FAILED,
+        "restarted": State.FAILED,
+    },
+    # livepeer/studio, the task's status.phase.
+    Provider.LIVEPEER: {
+        "pending": State.QUEUED,
+        "waiting": State.QUEUED,
+        "running": State.RUNNING,
+        "completed": State.COMPLETED,
+        "failed": State.FAILED,
+        "cancelled": State.CANCELLED,
+    },
+}
+"""Every documented phase and what it means; any other text is a phase of state unknown."""
+
+OTHER: Final = "other"
+"""Stands for a task type, or for a phase beyond the bound, that we do not know by name."""
+
+TASK_TYPES: Final[Mapping[Provider, tuple[str, ...]]] = {
+    Provider.QENCODE: ("transcode",),
+    Provider.LIVEPEER: ("upload", "import", "export", "export-data", "transcode-file", "clip", OTHER),
+}
+"""Every task type, a provider at a time; the bound of the `task_type` label."""
+
+
+class FailureReason(StrEnum):
+    """Why a task failed, by class: the provider's own words are free text and never become a label."""
+
+    SOURCE_DOWNLOAD = "source_download"
+    SOURCE_MEDIA = "source_media"
+    DESTINATION = "destination"
+    RESOURCES = "resources"
+    STITCH = "stitch"
+    DRM = "drm"
+    UNKNOWN = "unknown"
+
+
+class Endpoint(StrEnum):
+    """What we ask a provider for; the `endpoint` label of the API metrics."""
+
+    QENCODE_API = "qencode_api"
+    QENCODE_MASTER = "qencode_master"
+    QENCODE_TOKENS = "qencode_tokens"
+    LIVEPEER_LIST = "livepeer_list"
+    LIVEPEER_TASK = "livepeer_task"
+
+
+class ErrorReason(StrEnum):
+    """Why a request to a provider brought nothing usable."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    TLS = "tls"
+    AUTH = "auth"
+    RATE_LIMITED = "rate_limited"
+    SERVER = "server"
+    CLIENT = "client"
+    INVALID_RESPONSE = "invalid_response"
+    TOO_LARGE = "too_large"
+    API = "api"
+
+
+class Outcome(StrEnum):
+    """How one poll of one account ended."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    ERROR = "error"
+    DEADLINE = "deadline"
+    SKIPPED = "skipped"
+
+
+class Account(NamedTuple):
+    """One configured credential or token list; the pair of labels that leads every account's metric."""
+
+    provider: Provider
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one answer said about one task.
+
+    Attributes:
+        task: The provider's id of the task.
+        task_type: One of the provider's types, or `other`.
+        phase: The provider's own word.
+        state: What the phase means.
+        dated: The latest moment at which the task can have come into this state, as far as the provider
+            (Livepeer's `status.updatedAt`) or our own watch over the token (Qencode) tells.
+        progress: Ratio from 0 to 1; None if the answer does not tell.
+        retries: Retries so far; None if the answer does not tell.
+        warnings: Warnings attached so far.
+        reason: The class of the failure; None unless the state is failed.
+        message: The provider's words about an error, for people; "" if none.
+        created, scheduled, updated, finished: The provider's times; None if it tells none.
+        project, input_asset, output_asset: The provider's ids; "" if none.
+    """
+
+    task: str
+    task_type: str
+    phase: str
+    state: State
+    dated: float
+    progress: float | None = None
+    retries: int | None = None
+    warnings: int = 0
+    reason: FailureReason | None = None
+    message: str = ""
+    created: float | None = None
+    scheduled: float | None = None
+    updated: float | None = None
+    finished: float | None = None
+    project: str = ""
+    input_asset: str = ""
+    output_asset: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is known about one task: the newest observation, and what must outlive it.
+
+    Attributes:
+        seen: The newest observation.
+        retries: The last number of retries that the provider told; it drops the number on completion.
+        changed: When phase or progress last changed: the provider's time if it tells one, else ours.
+        ended: From when `retention` counts; None while the task is active.
+    """
+
+    seen: Observation
+    retries: int | None
+    changed: float
+    ended: float | None
+
+    @property
+    def id(self) -> str:
+        """The provider's id."""
+        return self.seen.task
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The step from what was known about a task to what is known now.
+
+    Attributes:
+        before: None when the task is new to us.
+        after: What is known now.
+        entered: The task entered its phase: for the first time, or again in a new attempt.
+        retries: Retries that the provider made in between.
+        warnings: Warnings that were attached in between.
+    """
+
+    before: Task | None
+    after: Task
+    entered: bool
+    retries: int
+    warnings: int
+
+
+class Clock(Protocol):
+    """Where time comes from; passed down from the rim so that everything inside can be driven by a test."""
+
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never step, for intervals of ours."""

@@ -1,0 +1,214 @@
+"""Every metric family, declared once.
+
+The collector, the documentation and the tests of rules and dashboards read this table; nothing else names a
+family.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from exporter.model import Task
+
+ACCOUNT: Final = ("provider", "account")
+TYPE: Final = (*ACCOUNT, "task_type")
+TASK: Final = (*ACCOUNT, "task", "task_type")
+
+
+class Kind(StrEnum):
+    """Prometheus' type of a family."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family.
+
+    Attributes:
+        name: As in a query; of a histogram, without `_bucket`.
+        kind: Prometheus' type.
+        help: One sentence for the `# HELP` line.
+        labels: In their order.
+        buckets: Upper bounds in seconds, of a histogram.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFamily:
+    """A gauge of each single task: its value, and its labels behind those of the task."""
+
+    family: Family
+    value: Callable[[Task], float | None]
+    labels: Callable[[Task], tuple[str, ...]] = lambda _: ()
+
+
+def _gauge(name: str, help_: str, labels: tuple[str, ...]) -> Family:
+    return Family(name, Kind.GAUGE, help_, labels)
+
+
+def _counter(name: str, help_: str, labels: tuple[str, ...]) -> Family:
+    return Family(name, Kind.COUNTER, help_, labels)
+
+
+TASKS: Final = _gauge(
+    "transcoding_tasks",
+    "Tasks now in the phase: active ones, and ended ones until the retention is over.",
+    (*TYPE, "phase", "state"),
+)
+PHASE_ENTRIES: Final = _counter(
+    "transcoding_task_phase_entries_total",
+    "Times a task was seen to enter the phase.",
+    (*TYPE, "phase", "state"),
+)
+RETRIES: Final = _counter("transcoding_retries_total", "Retries made by the provider.", TYPE)
+FAILURES: Final = _counter(
+    "transcoding_task_failures_total", "Failed tasks by class of reason.", (*TYPE, "reason")
+)
+WARNINGS: Final = _counter(
+    "transcoding_task_warnings_total", "Warnings that the provider attached to tasks.", TYPE
+)
+OLDEST_ACTIVE: Final = _gauge(
+    "transcoding_oldest_active_task_created_timestamp_seconds",
+    "When the oldest active task was created; absent when there is none, or the provider does not tell.",
+    TYPE,
+)
+
+PER_TASK: Final = (
+    TaskFamily(
+        _gauge("transcoding_task_progress_ratio", "Progress of the task from 0 to 1.", TASK),
+        lambda task: task.seen.progress,
+    ),
+    TaskFamily(
+        _gauge("transcoding_task_phase", "1 for the current phase of the task.", (*TASK, "phase", "state")),
+        lambda _: 1,
+        lambda task: (task.seen.phase, task.seen.state),
+    ),
+    TaskFamily(
+        _gauge("transcoding_task_retries", "Retries of the task so far, as last told by the provider.", TASK),
+        lambda task: task.retries,
+    ),
+    TaskFamily(
+        _gauge("transcoding_task_created_timestamp_seconds", "When the task was created.", TASK),
+        lambda task: task.seen.created,
+    ),
+    TaskFamily(
+        _gauge("transcoding_task_scheduled_timestamp_seconds", "When the task was last scheduled.", TASK),
+        lambda task: task.seen.scheduled,
+    ),
+    TaskFamily(
+        _gauge(
+            "transcoding_task_updated_timestamp_seconds", "When the provider last updated the task.", TASK
+        ),
+        lambda task: task.seen.updated,
+    ),
+    TaskFamily(
+        _gauge("transcoding_task_finished_timestamp_seconds", "When the task ended.", TASK),
+        lambda task: task.seen.finished,
+    ),
+    TaskFamily(
+        _gauge(
+            "transcoding_task_last_change_timestamp_seconds",
+            "When the phase or the progress of the task last changed.",
+            TASK,
+        ),
+        lambda task: task.changed,
+    ),
+    TaskFamily(
+        _gauge(
+            "transcoding_task_info",
+            "1, with what else the provider tells about the task.",
+            (*TASK, "project", "input_asset", "output_asset"),
+        ),
+        lambda _: 1,
+        lambda task: (task.seen.project, task.seen.input_asset, task.seen.output_asset),
+    ),
+)
+
+# An answer takes from tens of milliseconds to the 10 s after which it is given up; a poll is a few of them.
+_REQUEST_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_POLL_BUCKETS: Final = (*_REQUEST_BUCKETS, 30.0, 60.0)
+
+UP: Final = _gauge("transcoding_up", "1 if the last poll of the account worked.", ACCOUNT)
+POLL_DURATION: Final = Family(
+    "transcoding_poll_duration_seconds",
+    Kind.HISTOGRAM,
+    "Duration of one poll of one account, all its requests.",
+    ACCOUNT,
+    _POLL_BUCKETS,
+)
+POLL_LAST_SUCCESS: Final = _gauge(
+    "transcoding_poll_last_success_timestamp_seconds", "When a poll last succeeded as a whole.", ACCOUNT
+)
+POLLS: Final = _counter("transcoding_polls_total", "Polls by how they ended.", (*ACCOUNT, "outcome"))
+API_DURATION: Final = Family(
+    "transcoding_api_request_duration_seconds",
+    Kind.HISTOGRAM,
+    "Duration of one request to the provider, up to the last byte of its answer.",
+    (*ACCOUNT, "endpoint"),
+    _REQUEST_BUCKETS,
+)
+API_REQUESTS: Final = _counter(
+    "transcoding_api_requests_total",
+    "Requests to the provider by HTTP status; none if there was no answer.",
+    (*ACCOUNT, "endpoint", "code"),
+)
+API_ERRORS: Final = _counter(
+    "transcoding_api_errors_total",
+    "Requests and records that brought nothing usable, by reason.",
+    (*ACCOUNT, "endpoint", "reason"),
+)
+UNKNOWN_TOKENS: Final = _gauge(
+    "transcoding_unknown_tokens", "Watched tokens that the API does not know.", ACCOUNT
+)
+
+SERIES_DROPPED: Final = _gauge(
+    "transcoding_task_series_dropped", "Active tasks without series of their own, by max_task_series.", ()
+)
+BUILD_INFO: Final = _gauge(
+    "transcoding_exporter_build_info",
+    "1, with the versions of the exporter and of Python.",
+    ("version", "pythonversion"),
+)
+RELOAD_SUCCESSFUL: Final = _gauge(
+    "transcoding_exporter_config_last_reload_successful",
+    "1 if the configuration was last read without a mistake.",
+    (),
+)
+RELOAD_TIMESTAMP: Final = _gauge(
+    "transcoding_exporter_config_last_reload_success_timestamp_seconds",
+    "When the configuration was last read without a mistake.",
+    (),
+)
+
+FAMILIES: Final = (
+    TASKS,
+    PHASE_ENTRIES,
+    RETRIES,
+    FAILURES,
+    WARNINGS,
+    OLDEST_ACTIVE,
+    *(entry.family for entry in PER_TASK),
+    UP,
+    POLL_DURATION,
+    POLL_LAST_SUCCESS,
+    POLLS,
+    API_DURATION,
+    API_REQUESTS,
+    API_ERRORS,
+    UNKNOWN_TOKENS,
+    SERIES_DROPPED,
+    BUILD_INFO,
+    RELOAD_SUCCESSFUL,
+    RELOAD_TIMESTAMP,
+)
+"""All of them, in the order of the documentation."""

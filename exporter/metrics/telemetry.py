@@ -1,0 +1,95 @@
+"""How asking went, as providers and poller tell it: ordinary prometheus_client instruments."""
+
+import platform
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from exporter import __version__
+from exporter.metrics import families
+from exporter.metrics.families import Family
+from exporter.model import Account, Endpoint, ErrorReason, Outcome, Provider
+
+ENDPOINTS: Final[Mapping[Provider, tuple[Endpoint, ...]]] = {
+    Provider.QENCODE: (Endpoint.QENCODE_API, Endpoint.QENCODE_MASTER, Endpoint.QENCODE_TOKENS),
+    Provider.LIVEPEER: (Endpoint.LIVEPEER_LIST, Endpoint.LIVEPEER_TASK),
+}
+
+
+class Telemetry:
+    """Counts requests, errors and polls, in a registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register every family of the kind."""
+        self._requests = _counter(families.API_REQUESTS, registry)
+        self._request_duration = _histogram(families.API_DURATION, registry)
+        self._errors = _counter(families.API_ERRORS, registry)
+        self._unknown_tokens = _gauge(families.UNKNOWN_TOKENS, registry)
+        self._up = _gauge(families.UP, registry)
+        self._polls = _counter(families.POLLS, registry)
+        self._poll_duration = _histogram(families.POLL_DURATION, registry)
+        self._last_success = _gauge(families.POLL_LAST_SUCCESS, registry)
+        self._reload_successful = _gauge(families.RELOAD_SUCCESSFUL, registry)
+        self._reload_timestamp = _gauge(families.RELOAD_TIMESTAMP, registry)
+        _gauge(families.BUILD_INFO, registry).labels(__version__, platform.python_version()).set(1)
+
+    def watch(self, account: Account) -> None:
+        """Expose every known combination of an account at 0, so that its first error is an increase."""
+        self._up.labels(*account).set(0)
+        self._poll_duration.labels(*account)
+        for outcome in Outcome:
+            self._polls.labels(*account, outcome)
+        for endpoint in ENDPOINTS[account.provider]:
+            self._requests.labels(*account, endpoint, "200")
+            self._requests.labels(*account, endpoint, "none")
+            self._request_duration.labels(*account, endpoint)
+            for reason in ErrorReason:
+                self._errors.labels(*account, endpoint, reason)
+        if account.provider is Provider.QENCODE:
+            self._unknown_tokens.labels(*account).set(0)
+
+    def requested(self, account: Account, endpoint: Endpoint, code: str, seconds: float) -> None:
+        """Count a request and its latency; `code` is the HTTP status or `none`."""
+        self._requests.labels(*account, endpoint, code).inc()
+        self._request_duration.labels(*account, endpoint).observe(seconds)
+
+    def failed(self, account: Account, endpoint: Endpoint, reason: ErrorReason) -> None:
+        """Count an error by its reason."""
+        self._errors.labels(*account, endpoint, reason).inc()
+
+    def unknown_tokens(self, account: Account, tokens: Collection[str]) -> None:
+        """Tell how many tokens the API does not know at present."""
+        self._unknown_tokens.labels(*account).set(len(tokens))
+
+    def polled(self, account: Account, outcome: Outcome) -> None:
+        """Count a poll by its outcome."""
+        self._polls.labels(*account, outcome).inc()
+
+    def poll_ended(self, account: Account, seconds: float, *, up: bool, success_at: float | None) -> None:
+        """Tell that a poll is over: how long it took, whether it worked, and when, if all of it did."""
+        self._poll_duration.labels(*account).observe(seconds)
+        self._up.labels(*account).set(up)
+        if success_at is not None:
+            self._last_success.labels(*account).set(success_at)
+
+    def poll_late(self, account: Account) -> None:
+        """Tell that a poll is not over at the deadline of a scrape."""
+        self._up.labels(*account).set(0)
+
+    def configured(self, *, at: float) -> None:
+        """Tell that the configuration was read without a mistake."""
+        self._reload_successful.set(1)
+        self._reload_timestamp.set(at)
+
+
+def _gauge(family: Family, registry: CollectorRegistry) -> Gauge:
+    return Gauge(family.name, family.help, family.labels, registry=registry)
+
+
+def _counter(family: Family, registry: CollectorRegistry) -> Counter:
+    return Counter(family.name, family.help, family.labels, registry=registry)
+
+
+def _histogram(family: Family, registry: CollectorRegistry) -> Histogram:
+    return Histogram(family.name, family.help, family.labels, buckets=family.buckets, registry=registry)

@@ -1,0 +1,271 @@
+"""Given what is known, which series does Prometheus see?"""
+
+import math
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.metrics.collector import TaskCollector, View, choose
+from exporter.metrics.families import FAMILIES, Kind
+from exporter.metrics.telemetry import Telemetry
+from exporter.model import Account, Endpoint, ErrorReason, Observation, Outcome, Provider, State, Task
+from exporter.tracking.knowledge import Snapshot
+from exporter.tracking.tally import Count, Tally
+
+VOD = Account(Provider.QENCODE, "vod")
+STUDIO = Account(Provider.LIVEPEER, "studio")
+UPLOAD = {"provider": "livepeer", "account": "studio", "task_type": "upload"}
+
+
+def task(task_id: str, *, changed: float = 50.0, ended: float | None = None, **fields: object) -> Task:
+    seen = Observation(
+        **{  # type: ignore[arg-type]
+            "task": task_id,
+            "task_type": "upload",
+            "phase": "running",
+            "state": State.RUNNING,
+            "dated": 1.0,
+            **fields,
+        }
+    )
+    return Task(seen=seen, retries=seen.retries, changed=changed, ended=ended)
+
+
+def registry(
+    tasks: Iterable[Task] = (),
+    counts: dict[Count, int] | None = None,
+    account: Account = STUDIO,
+    view: View | None = None,
+) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    snapshot = Snapshot(account, tuple(tasks), counts or {})
+    registry.register(TaskCollector(lambda: [snapshot], view or View()))
+    return registry
+
+
+def test_every_family_follows_the_naming_conventions() -> None:
+    for family in FAMILIES:
+        assert family.name.startswith("transcoding_")
+        assert (family.kind is Kind.COUNTER) == family.name.endswith("_total")
+        assert not set(family.labels) & {
+            "type",
+            "job",
+            "instance",
+            "le",
+            "quantile",
+            "cluster",
+            "region",
+            "env",
+        }
+        assert family.help.endswith(".")
+        assert (family.kind is Kind.HISTOGRAM) == bool(family.buckets)
+    assert len({family.name for family in FAMILIES}) == len(FAMILIES)
+
+
+def test_every_known_combination_exists_at_zero_before_anything_is_known() -> None:
+    empty = registry(account=VOD)
+    transcode = {"provider": "qencode", "account": "vod", "task_type": "transcode"}
+    for phase, state in (
+        ("created", "queued"),
+        ("queued", "queued"),
+        ("started", "running"),
+        ("downloading", "running"),
+        ("encoding", "running"),
+        ("processing", "running"),
+        ("saving", "running"),
+        ("completed", "completed"),
+        ("saved", "completed"),
+        ("error", "failed"),
+        ("failed", "failed"),
+        ("restarted", "failed"),
+        ("encoding", "failed"),
+    ):
+        labels = {**transcode, "phase": phase, "state": state}
+        assert empty.get_sample_value("transcoding_tasks", labels) == 0
+        assert empty.get_sample_value("transcoding_task_phase_entries_total", labels) == 0
+    for reason in (
+        "source_download",
+        "source_media",
+        "destination",
+        "resources",
+        "stitch",
+        "drm",
+        "unknown",
+    ):
+        labels = {**transcode, "reason": reason}
+        assert empty.get_sample_value("transcoding_task_failures_total", labels) == 0
+    assert empty.get_sample_value("transcoding_retries_total", transcode) == 0
+    assert empty.get_sample_value("transcoding_task_warnings_total", transcode) == 0
+    assert empty.get_sample_value("transcoding_task_series_dropped", {}) == 0
+
+
+def test_every_livepeer_type_exists_at_zero() -> None:
+    empty = registry()
+    for task_type in ("upload", "import", "export", "export-data", "transcode-file", "clip", "other"):
+        for phase, state in (
+            ("pending", "queued"),
+            ("waiting", "queued"),
+            ("running", "running"),
+            ("completed", "completed"),
+            ("failed", "failed"),
+            ("cancelled", "cancelled"),
+        ):
+            labels = {**UPLOAD, "task_type": task_type, "phase": phase, "state": state}
+            assert empty.get_sample_value("transcoding_task_phase_entries_total", labels) == 0
+
+
+def test_a_task_shows_what_is_known_and_leaves_out_what_is_not() -> None:
+    shown = registry(
+        [
+            task("full", progress=0.25, retries=2, created=10.0, scheduled=11.0, updated=12.0, changed=12.0),
+            task("bare"),
+        ]
+    )
+    full = {**UPLOAD, "task": "full"}
+    bare = {**UPLOAD, "task": "bare"}
+    assert shown.get_sample_value("transcoding_task_progress_ratio", full) == 0.25
+    assert shown.get_sample_value("transcoding_task_retries", full) == 2
+    assert shown.get_sample_value("transcoding_task_created_timestamp_seconds", full) == 10
+    assert shown.get_sample_value("transcoding_task_scheduled_timestamp_seconds", full) == 11
+    assert shown.get_sample_value("transcoding_task_updated_timestamp_seconds", full) == 12
+    assert shown.get_sample_value("transcoding_task_last_change_timestamp_seconds", full) == 12
+    assert shown.get_sample_value("transcoding_task_finished_timestamp_seconds", full) is None
+    phase = {"phase": "running", "state": "running"}
+    assert shown.get_sample_value("transcoding_task_phase", {**full, **phase}) == 1
+    for name in ("progress_ratio", "retries", "created_timestamp_seconds", "updated_timestamp_seconds"):
+        assert shown.get_sample_value(f"transcoding_task_{name}", bare) is None
+    assert shown.get_sample_value("transcoding_task_phase", {**bare, **phase}) == 1
+
+
+def test_the_info_of_a_task_names_its_project_and_assets() -> None:
+    shown = registry([task("t", project="p", input_asset="i", output_asset="o")])
+    labels = {**UPLOAD, "task": "t", "project": "p", "input_asset": "i", "output_asset": "o"}
+    assert shown.get_sample_value("transcoding_task_info", labels) == 1
+
+
+def test_tasks_are_summed_by_phase() -> None:
+    shown = registry([task("a"), task("b"), task("c", phase="waiting", state=State.QUEUED)])
+    running = {**UPLOAD, "phase": "running", "state": "running"}
+    waiting = {**UPLOAD, "phase": "waiting", "state": "queued"}
+    assert shown.get_sample_value("transcoding_tasks", running) == 2
+    assert shown.get_sample_value("transcoding_tasks", waiting) == 1
+
+
+def test_a_phase_outside_the_documentation_stays_at_zero_once_it_was_seen() -> None:
+    shown = registry(counts={Count(Tally.PHASE_ENTRIES, ("upload", "dreaming", "unknown")): 3})
+    labels = {**UPLOAD, "phase": "dreaming", "state": "unknown"}
+    assert shown.get_sample_value("transcoding_task_phase_entries_total", labels) == 3
+    assert shown.get_sample_value("transcoding_tasks", labels) == 0
+
+
+def test_the_oldest_active_task_leaves_the_ended_ones_out() -> None:
+    name = "transcoding_oldest_active_task_created_timestamp_seconds"
+    shown = registry([task("a", created=30.0), task("b", created=20.0), task("c", created=10.0, ended=40.0)])
+    assert shown.get_sample_value(name, UPLOAD) == 20
+    assert registry([task("c", created=10.0, ended=40.0)]).get_sample_value(name, UPLOAD) is None
+
+
+class TestTheCap:
+    TASKS = (
+        task("old", changed=1.0),
+        task("new", changed=3.0),
+        task("middle", changed=2.0),
+        task("ended", changed=9.0, ended=9.0),
+    )
+
+    def shown(self, most: int) -> list[str]:
+        snapshot = Snapshot(STUDIO, self.TASKS, {})
+        return sorted(chosen.id for _, chosen in choose([snapshot], most))
+
+    def test_takes_the_active_ones_first_and_the_newest_of_them(self) -> None:
+        assert self.shown(4) == ["ended", "middle", "new", "old"]
+        assert self.shown(3) == ["middle", "new", "old"]
+        assert self.shown(2) == ["middle", "new"]
+        assert self.shown(0) == []
+
+    def test_tells_how_many_active_ones_it_left_out(self) -> None:
+        shown = registry(self.TASKS, view=View(max_task_series=2))
+        assert shown.get_sample_value("transcoding_task_series_dropped", {}) == 1
+        everything = registry(self.TASKS)
+        assert everything.get_sample_value("transcoding_task_series_dropped", {}) == 0
+
+    def test_does_not_touch_the_fleet(self) -> None:
+        shown = registry(self.TASKS, view=View(max_task_series=1))
+        labels = {**UPLOAD, "phase": "running", "state": "running"}
+        assert shown.get_sample_value("transcoding_tasks", labels) == 4
+
+
+def test_without_per_task_series_only_the_fleet_is_shown() -> None:
+    text = generate_latest(registry([task("secretive")], view=View(per_task=False))).decode()
+    assert "secretive" not in text
+    assert "transcoding_task_progress_ratio" not in text
+    assert "transcoding_task_series_dropped 0" in text
+
+
+@given(st.text(min_size=1), st.text(min_size=1, max_size=64), st.text())
+def test_whatever_words_a_provider_uses_the_text_parses_back(name: str, phase: str, project: str) -> None:
+    text = generate_latest(registry([task(name, phase=phase, state=State.UNKNOWN, project=project)])).decode(
+        errors="replace"
+    )
+    parsed = {family.name: family for family in text_string_to_metric_families(text)}
+    (sample,) = parsed["transcoding_task_phase"].samples
+    assert sample.labels["phase"] == phase.encode(errors="replace").decode()
+    assert not any(math.isnan(each.value) for family in parsed.values() for each in family.samples)
+
+
+class TestTelemetry:
+    def test_every_error_exists_at_zero_from_the_start(self) -> None:
+        registry = CollectorRegistry()
+        Telemetry(registry).watch(STUDIO)
+        labels = {"provider": "livepeer", "account": "studio"}
+        for endpoint in ("livepeer_list", "livepeer_task"):
+            for reason in (
+                "timeout",
+                "connection",
+                "tls",
+                "auth",
+                "rate_limited",
+                "server",
+                "client",
+                "invalid_response",
+                "too_large",
+                "api",
+            ):
+                error = {**labels, "endpoint": endpoint, "reason": reason}
+                assert registry.get_sample_value("transcoding_api_errors_total", error) == 0
+        for outcome in ("success", "partial", "error", "deadline", "skipped"):
+            assert registry.get_sample_value("transcoding_polls_total", {**labels, "outcome": outcome}) == 0
+        assert registry.get_sample_value("transcoding_up", labels) == 0
+        name = "transcoding_poll_last_success_timestamp_seconds"
+        assert registry.get_sample_value(name, labels) is None, "0 would say that it was in 1970"
+
+    def test_a_poll_that_failed_keeps_the_time_of_the_last_success(self) -> None:
+        registry = CollectorRegistry()
+        telemetry = Telemetry(registry)
+        labels = {"provider": "livepeer", "account": "studio"}
+        telemetry.poll_ended(STUDIO, 0.2, up=True, success_at=100.0)
+        telemetry.poll_ended(STUDIO, 0.2, up=False, success_at=None)
+        assert registry.get_sample_value("transcoding_up", labels) == 0
+        name = "transcoding_poll_last_success_timestamp_seconds"
+        assert registry.get_sample_value(name, labels) == 100
+        assert registry.get_sample_value("transcoding_poll_duration_seconds_count", labels) == 2
+
+    def test_requests_and_errors_are_counted_where_they_belong(self) -> None:
+        registry = CollectorRegistry()
+        telemetry = Telemetry(registry)
+        telemetry.requested(VOD, Endpoint.QENCODE_MASTER, "503", 0.3)
+        telemetry.failed(VOD, Endpoint.QENCODE_MASTER, ErrorReason.SERVER)
+        telemetry.polled(VOD, Outcome.PARTIAL)
+        labels = {"provider": "qencode", "account": "vod"}
+        master = {**labels, "endpoint": "qencode_master"}
+        requests = registry.get_sample_value("transcoding_api_requests_total", {**master, "code": "503"})
+        errors = registry.get_sample_value("transcoding_api_errors_total", {**master, "reason": "server"})
+        polls = registry.get_sample_value("transcoding_polls_total", {**labels, "outcome": "partial"})
+        slow = {**master, "le": "0.25"}
+        fast = {**master, "le": "0.5"}
+        assert (requests, errors, polls) == (1, 1, 1)
+        assert registry.get_sample_value("transcoding_api_request_duration_seconds_bucket", slow) == 0
+        assert registry.get_sample_value("transcoding_api_request_duration_seconds_bucket", fast) == 1

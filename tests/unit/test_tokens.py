@@ -1,0 +1,198 @@
+import json
+from collections.abc import Collection, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from exporter.model import Account, Provider
+from exporter.simulator import SimulatedClock
+from exporter.tracking.tokens import (
+    REFRESH_INTERVAL,
+    FixedSource,
+    HttpSource,
+    Source,
+    SourceError,
+    Tokens,
+    read_groups,
+)
+
+ACCOUNT = Account(Provider.QENCODE, "vod")
+START = 1000.0
+
+Said = Collection[str] | SourceError | None
+
+
+class ScriptedSource:
+    """A source that says one thing after the other, and then nothing new."""
+
+    def __init__(self, name: str, *script: Said) -> None:
+        self.name = name
+        self._script = list(script)
+
+    def read(self) -> Collection[str] | None:
+        said = self._script.pop(0) if self._script else None
+        if isinstance(said, SourceError):
+            raise said
+        return said
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock(start=START, speed=0.0)
+
+
+def watch(clock: SimulatedClock, *sources: Source) -> Tokens:
+    return Tokens(ACCOUNT, sources, clock)
+
+
+def discovery(clock: SimulatedClock, bodies: Sequence[bytes | SourceError]) -> HttpSource:
+    rest = iter(bodies)
+
+    def fetch() -> bytes:
+        body = next(rest)
+        if isinstance(body, SourceError):
+            raise body
+        return body
+
+    return HttpSource(fetch, clock)
+
+
+# --- several sources ----------------------------------------------------------------------------------
+
+
+def test_given_several_sources_then_their_tokens_are_watched_since_the_account_was_opened(
+    clock: SimulatedClock,
+) -> None:
+    tokens = watch(clock, FixedSource(["a", "b"]), ScriptedSource("file", ["b", "c"]))
+    clock.advance(5)
+
+    assert tokens.current() == {"a": START, "b": START, "c": START}
+    assert list(tokens.current()) == ["a", "b", "c"], "they are always asked about in the same order"
+    assert tokens.failures == {}
+
+
+def test_given_a_token_that_comes_later_then_it_is_watched_since_then(clock: SimulatedClock) -> None:
+    tokens = watch(clock, ScriptedSource("file", ["a"], ["a", "b"]))
+    tokens.current()
+    clock.advance(60)
+
+    assert tokens.current() == {"a": START, "b": START + 60}
+
+
+def test_given_a_token_that_goes_and_comes_back_then_it_is_watched_since_it_came_back(
+    clock: SimulatedClock,
+) -> None:
+    tokens = watch(clock, ScriptedSource("file", ["a"], [], ["a"]))
+    tokens.current()
+    clock.advance(60)
+    assert tokens.current() == {}
+    clock.advance(60)
+
+    assert tokens.current() == {"a": START + 120}
+
+
+def test_given_a_token_that_leaves_one_of_its_two_sources_then_it_is_watched_on(
+    clock: SimulatedClock,
+) -> None:
+    tokens = watch(clock, FixedSource(["a"]), ScriptedSource("file", ["a"], []))
+    tokens.current()
+    clock.advance(60)
+
+    assert tokens.current() == {"a": START}
+
+
+def test_given_a_source_that_fails_then_its_last_good_list_stays_and_the_others_go_on(
+    clock: SimulatedClock,
+) -> None:
+    broken = ScriptedSource("file", ["a"], SourceError("it is gone"), ["b"])
+    tokens = watch(clock, broken, ScriptedSource("http", ["c"], ["d"]))
+    tokens.current()
+
+    assert set(tokens.current()) == {"a", "d"}
+    assert tokens.failures == {"file": "it is gone"}
+    assert set(tokens.current()) == {"b", "d"}
+    assert tokens.failures == {}
+
+
+def test_given_a_source_whose_first_answer_is_late_then_what_it_brings_was_there_from_the_start(
+    clock: SimulatedClock,
+) -> None:
+    tokens = watch(clock, ScriptedSource("http", SourceError("not yet"), ["a"]))
+    assert tokens.current() == {}
+    clock.advance(60)
+
+    assert tokens.current() == {"a": START}
+
+
+def test_given_texts_that_are_no_tokens_then_they_are_left_out_and_only_their_number_is_logged(
+    clock: SimulatedClock,
+) -> None:
+    bad = ["", "a b", "a,b", "x" * 257, "\u00e9", "a\nb"]
+    with capture_logs() as logs:
+        current = watch(clock, ScriptedSource("file", ["good", *bad])).current()
+
+    assert set(current) == {"good"}
+    assert [(line["source"], line["number"]) for line in logs] == [("file", len(bad))]
+    assert not [text for text in bad if len(text) > 1 and text in repr(logs)]
+
+
+# --- the format of file_sd and http_sd ----------------------------------------------------------------
+
+
+def test_given_groups_then_their_targets_are_the_tokens() -> None:
+    groups = [{"targets": ["a", " b "], "labels": {"team": "vod"}}, {"targets": []}, {"targets": ["a"]}]
+    assert read_groups(groups) == ["a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, "a", ["a"], [{}], [{"targets": "a"}], [{"targets": [1]}], [{"targets": None}]]
+)
+def test_given_anything_else_then_it_is_refused_without_repeating_it(value: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        read_groups(value)
+
+
+# --- discovery over HTTP --------------------------------------------------------------------------------
+
+
+def test_given_a_discovery_then_its_answer_is_good_for_a_while(clock: SimulatedClock) -> None:
+    source = discovery(clock, [b'[{"targets": ["a"]}]', b'[{"targets": ["b"]}]'])
+
+    assert source.read() == ["a"]
+    clock.advance(REFRESH_INTERVAL - 1)
+    assert source.read() is None
+    clock.advance(1)
+    assert source.read() == ["b"]
+
+
+def test_given_a_discovery_that_fails_then_it_is_not_asked_in_a_storm(clock: SimulatedClock) -> None:
+    tokens = watch(clock, discovery(clock, [SourceError("HTTP 500"), b"[]"]))
+
+    assert tokens.current() == {}
+    assert tokens.current() == {}
+    assert tokens.failures == {"task_tokens_http": "HTTP 500"}, "it still fails, as far as anybody knows"
+    clock.advance(REFRESH_INTERVAL)
+    tokens.current()
+    assert tokens.failures == {}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[", b"\xff", b'[{"targets": ["\xff"]}]', b"[" * 100_000, b'{"targets": []}']
+)
+def test_given_a_discovery_that_answers_no_list_then_the_source_failed(
+    clock: SimulatedClock, body: bytes
+) -> None:
+    with pytest.raises(SourceError):
+        discovery(clock, [body]).read()
+
+
+@given(st.binary() | st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))
+def test_given_any_answer_of_a_discovery_then_reading_fails_only_as_promised(body: bytes) -> None:
+    try:
+        found = discovery(SimulatedClock(start=START, speed=0.0), [body]).read()
+    except SourceError:
+        return
+    assert found is not None

@@ -1,0 +1,452 @@
+"""The commands, run as people and service managers run them: as processes."""
+
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import requests
+
+from exporter import __version__
+from exporter.simulator import Fault, FaultKind, Simulator
+from tests.processes import EXPORTER, exporting, free_port, run, running, wait_until
+from tests.scraping import openmetrics_families, read, scrape
+
+KEY = "9b5f1c2e-4d3a-4f6b-8a7c-0123456789ab"
+
+BROKEN = """\
+    poll: {timeout: ten}
+    qencode:
+      - name: vod
+        task_token: [abc]
+    livepeer:
+      - name: studio
+        api_key_env: NO_SUCH_VARIABLE
+    """
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def config(tmp_path: Path, simulator: Simulator) -> str:
+    """A file with an account of each service; the simulated ones have a task each."""
+    (tmp_path / "key").write_text(f"{simulator.livepeer_key}\n")
+    token = simulator.qencode.add("encoding", percent=25.0)
+    simulator.livepeer.account.add("upload")
+    return written(
+        tmp_path,
+        f"""\
+        qencode:
+          - name: vod
+            task_tokens: [{token}]
+            base_url: {simulator.qencode_url}
+            allowed_hosts: [127.0.0.1]
+        livepeer:
+          - name: studio
+            api_key_file: key
+            base_url: {simulator.livepeer_url}
+        """,
+    )
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "config.yml"
+    path.write_text(dedent(text))
+    return str(path)
+
+
+# --- Help --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_when_asked_for_help_then_it_lists_the_commands(flag: str) -> None:
+    result = run(flag)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Usage: transcoding-exporter [OPTIONS] COMMAND" in result.stdout
+    for command in ("serve", "scrape", "check-config", "demo"):
+        assert f"\n  {command} " in result.stdout
+    assert "..." not in result.stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ("serve", ["--config.file", "--web.listen-address", "--web.telemetry-path", "--log.level"]),
+        ("demo", ["--web.listen-address", "--seed", "--speed", "--mood [healthy|ordinary|failing]"]),
+        ("scrape", ["--config.file", "--timeout", "--openmetrics", "--log.format [logfmt|json]"]),
+        ("check-config", ["--config.file", "[FILE]"]),
+    ],
+)
+def test_when_a_command_is_asked_for_help_then_it_lists_its_flags(command: str, flags: list[str]) -> None:
+    result = run(command, "--help")
+
+    assert result.returncode == 0
+    assert [flag for flag in flags if flag not in result.stdout] == []
+
+
+def test_when_asked_for_its_version_then_it_tells_it() -> None:
+    assert run("--version").stdout == f"transcoding-exporter, version {__version__}\n"
+
+
+def test_when_run_as_a_module_then_it_is_the_same_program() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter", "--version"], capture_output=True, text=True, timeout=20
+    )
+
+    assert result.stdout == f"transcoding-exporter, version {__version__}\n"
+
+
+# --- check-config --------------------------------------------------------------------------------------
+
+
+def test_given_a_good_file_when_checked_then_it_is_ok(config: str) -> None:
+    result = run("check-config", config)
+
+    assert (result.returncode, result.stdout, result.stderr) == (0, "OK: qencode/vod, livepeer/studio\n", "")
+
+
+def test_given_a_broken_file_when_checked_then_every_mistake_is_told_with_its_place(tmp_path: Path) -> None:
+    path = written(tmp_path, BROKEN)
+
+    result = run("check-config", path)
+
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [f"{path}:{line}" for line in (1, 3, 4, 7)]
+    keys = ("poll.timeout", "qencode[0]", "qencode[0].task_token", "livepeer[0].api_key_env")
+    assert [line.split(": ")[1] for line in lines] == list(keys)
+    assert "did you mean task_tokens?" in lines[2]
+    assert "NO_SUCH_VARIABLE is not set" in lines[3]
+
+
+def test_given_no_file_when_checked_then_the_environment_is() -> None:
+    result = run("check-config", LIVEPEER_API_KEY=KEY, QENCODE_TASK_TOKENS="one,two")
+
+    assert (result.returncode, result.stdout) == (0, "OK: qencode/default, livepeer/default\n")
+
+
+# --- scrape --------------------------------------------------------------------------------------------
+
+
+def test_given_accounts_that_are_up_when_scraped_once_then_their_metrics_are_printed(config: str) -> None:
+    result = run("scrape", "--config.file", config)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    samples = read(result.stdout)
+    assert sum(samples["transcoding_up"].values()) == 2
+    assert list(samples["transcoding_task_progress_ratio"].values()) == [0.25]
+    assert sum(samples["transcoding_tasks"].values()) == 2
+    assert sum(samples["transcoding_polls_total"].values()) == 2
+
+
+def test_given_openmetrics_is_wanted_when_scraped_once_then_it_is_printed(config: str) -> None:
+    result = run("scrape", "--openmetrics", "--config.file", config)
+
+    assert {"transcoding_up", "transcoding_task_phase_entries_total"} <= openmetrics_families(
+        result.stdout
+    ).keys()
+
+
+def test_given_an_account_that_is_down_when_scraped_once_then_the_exit_status_is_1(
+    config: str, simulator: Simulator
+) -> None:
+    simulator.faults.set("livepeer", Fault(FaultKind.HTML_ERROR))
+
+    result = run("scrape", "--config.file", config)
+
+    assert result.returncode == 1
+    assert sum(read(result.stdout)["transcoding_up"].values()) == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "account=livepeer/studio" in result.stderr
+    assert "HTTP 502" in result.stderr
+
+
+def test_given_an_account_that_hangs_when_scraped_once_then_it_is_waited_for_no_longer_than_told(
+    config: str, simulator: Simulator
+) -> None:
+    simulator.faults.set("livepeer", Fault(FaultKind.HANG))
+
+    result = run("scrape", "--timeout", "0.5", "--config.file", config)
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+
+
+# --- serve ---------------------------------------------------------------------------------------------
+
+
+def test_given_a_broken_file_when_served_then_it_refuses_with_the_same_mistakes(tmp_path: Path) -> None:
+    path = written(tmp_path, BROKEN)
+
+    served = run("serve", "--config.file", path, "--web.listen-address", "127.0.0.1:0")
+
+    assert (served.returncode, served.stdout) == (1, "")
+    assert served.stderr == run("check-config", path).stderr
+
+
+def test_given_flags_as_environment_variables_when_served_then_they_count(config: str) -> None:
+    variables = {
+        "TRANSCODING_EXPORTER_CONFIG_FILE": config,
+        "TRANSCODING_EXPORTER_WEB_TELEMETRY_PATH": "/video",
+        "TRANSCODING_EXPORTER_LOG_LEVEL": "debug",
+        "TRANSCODING_EXPORTER_LOG_FORMAT": "json",
+    }
+    with exporting("serve", **variables) as (process, url):
+        assert url.endswith("/video")
+        assert scrape(url).total("transcoding_up") == 2
+        process.find('("event": "polled")')
+
+
+def test_given_json_when_served_then_every_line_is_an_object(config: str, simulator: Simulator) -> None:
+    simulator.faults.set("livepeer", Fault(FaultKind.HTML_ERROR))
+    arguments = ("serve", "--config.file", config, "--log.level=debug", "--log.format=json")
+    with exporting(*arguments) as (process, url):
+        scrape(url)
+        process.stop()
+        written = process.stdout + process.stderr
+
+    events = [json.loads(line) for line in written.splitlines()]
+    assert all({"timestamp", "level", "event"} <= event.keys() for event in events)
+    assert [event["event"] for event in events if event["level"] == "info"] == ["listening", "stopping"]
+    assert [event["account"] for event in events if event["level"] == "warning"] == ["livepeer/studio"]
+
+
+def test_given_logfmt_when_served_then_every_event_is_one_line(config: str, simulator: Simulator) -> None:
+    simulator.faults.set("livepeer", Fault(FaultKind.HTML_ERROR))
+    with exporting("serve", "--config.file", config) as (process, url):
+        scrape(url)
+        process.stop()
+        lines = process.stderr.splitlines()
+
+    starts = [" ".join(line.split()[1:3]) for line in lines]
+    assert starts == ["level=info event=listening", 'level=warning event="poll', "level=info event=stopping"]
+    assert all(line.startswith("timestamp=") for line in lines)
+
+
+def test_given_only_errors_are_wanted_when_all_is_well_then_nothing_is_written(config: str) -> None:
+    port = free_port()
+    arguments = ("serve", "--config.file", config, "--log.level=error")
+    with running([*EXPORTER, *arguments, f"--web.listen-address=127.0.0.1:{port}"]) as process:
+        wait_until(lambda: listens(port), 15, "it listens")
+        scrape(f"http://127.0.0.1:{port}/metrics")
+        process.stop()
+        assert process.stdout + process.stderr == ""
+
+
+# --- Secrets -------------------------------------------------------------------------------------------
+
+
+def test_given_keys_when_served_then_they_are_in_nothing_that_anybody_can_read(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """Livepeer repeats a key that it does not know in its answer."""
+    known = simulator.livepeer_key
+    (tmp_path / "unknown-key").write_text(KEY)
+    path = written(
+        tmp_path,
+        f"""\
+        livepeer:
+          - name: known
+            api_key_env: STUDIO_KEY
+            base_url: {simulator.livepeer_url}
+          - name: unknown
+            api_key_file: unknown-key
+            base_url: {simulator.livepeer_url}
+        """,
+    )
+    arguments = ("serve", "--config.file", path, "--log.level=debug")
+    with exporting(*arguments, STUDIO_KEY=known) as (process, url):
+        site = url.removesuffix("/metrics")
+        seen = [
+            requests.get(url, timeout=10).text,
+            requests.get(url, headers={"Accept": "application/openmetrics-text"}, timeout=10).text,
+            *(requests.get(f"{site}{page}", timeout=10).text for page in ("/", "/-/healthy", "/nowhere")),
+            Path(f"/proc/{process.pid}/cmdline").read_text(),
+        ]
+        process.stop()
+        seen += [process.stdout, process.stderr]
+
+    assert {request.status for request in simulator.requests} == {200, 401}
+    assert "HTTP 401" in seen[-1]
+    assert "no token *** found" in seen[-1]
+    assert [text for text in seen if KEY in text or known in text] == []
+
+
+def test_given_tokens_shown_as_hashes_when_served_then_they_are_in_nothing_that_anybody_can_read(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    running, unknown = simulator.qencode.add("encoding"), "0123456789abcdef0123456789abcdef"
+    path = written(
+        tmp_path,
+        f"""\
+        metrics: {{task_label: hash}}
+        qencode:
+          - name: vod
+            task_tokens: [{running}, "{unknown}"]
+            base_url: {simulator.qencode_url}
+            allowed_hosts: [127.0.0.1]
+        """,
+    )
+    with exporting("serve", "--config.file", path, "--log.level=debug") as (process, url):
+        seen = [requests.get(page, timeout=10).text for page in (url, url.removesuffix("/metrics"))]
+        process.stop()
+        seen += [process.stdout, process.stderr]
+
+    assert hashlib.sha256(running.encode()).hexdigest()[:12] in seen[0]
+    assert hashlib.sha256(unknown.encode()).hexdigest()[:12] in seen[-1]
+    assert [text for text in seen if running in text or unknown in text] == []
+
+
+def test_given_a_key_where_its_variables_name_belongs_when_checked_then_it_is_not_repeated(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, f"livepeer: [{{name: studio, api_key_env: {KEY}}}]")
+
+    result = run("check-config", path)
+
+    assert result.returncode == 1
+    assert KEY not in result.stdout + result.stderr
+
+
+# --- The end -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_when_told_to_stop_then_it_ends_well_and_at_once(config: str, number: signal.Signals) -> None:
+    with exporting("serve", "--config.file", config) as (process, url):
+        scrape(url)
+        status, seconds = process.stop(number)
+
+        assert status == 0
+        assert seconds < 2
+        assert "event=stopping" in process.stderr.splitlines()[-1]
+
+
+def test_given_a_scrape_that_waits_for_an_account_that_hangs_when_told_to_stop_then_it_ends_well_and_soon(
+    config: str, simulator: Simulator
+) -> None:
+    simulator.faults.set("livepeer", Fault(FaultKind.HANG))
+    with exporting("serve", "--config.file", config) as (process, url), scraping(url, timeout="60"):
+        wait_until(lambda: simulator.requests.to("livepeer"), 10, "Livepeer is asked")
+
+        status, seconds = process.stop()
+
+        assert status == 0
+        assert seconds < 5
+        assert "Traceback" not in process.stderr
+
+
+def test_given_a_scraper_that_goes_away_when_its_answer_is_ready_then_nothing_is_made_of_it(
+    config: str, simulator: Simulator
+) -> None:
+    simulator.faults.set("livepeer", Fault(FaultKind.DELAY, seconds=0.5))
+    with exporting("serve", "--config.file", config, "--log.level=debug") as (process, url):
+        with pytest.raises(requests.Timeout):
+            requests.get(url, timeout=0.2)
+        process.find("(account=livepeer/studio outcome=success)")
+
+        assert scrape(url).total("transcoding_up") == 2
+        assert all(line.startswith("timestamp=") for line in process.stderr.splitlines())
+
+
+# --- Mistakes ------------------------------------------------------------------------------------------
+
+
+def test_given_a_port_that_is_taken_when_served_then_the_error_says_so(config: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = run("serve", "--config.file", config, "--web.listen-address", address)
+
+    assert result.returncode == 1
+    assert result.stderr == f"Error: can't listen on {address}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("demo", "--web.listen-address", "10477"), "write it like :10477 or 127.0.0.1:10477"),
+        (("demo", "--web.listen-address", "nowhere.invalid:0"), "can't listen on nowhere.invalid:0: "),
+        (("serve", "--web.listen-address", ":99999"), "write it like :10477 or 127.0.0.1:10477"),
+        (("serve", "--web.telemetry-path", "metrics"), "'metrics' is not a path of its own"),
+        (("serve", "--web.telemetry-path", "/-/ready"), "'/-/ready' is not a path of its own"),
+        (("serve", "--web.telemetry-path", "/<name>"), "'/<name>' is not a path of its own"),
+        (("serve", "--config.file", "/no/such/file"), "/no/such/file: cannot be read: No such file"),
+        (("serve", "--config.file", "/"), "/: cannot be read: Is a directory"),
+        (("serve", "--log.level", "loud"), "'loud' is not one of"),
+        (("serve",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
+        (("scrape",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
+        (("scrape", "--timeout", "1e10"), "is not in the range"),
+        (("check-config", "/no/such/file"), "/no/such/file: cannot be read: No such file"),
+        (("demo", "--speed", "-1"), "is not in the range"),
+        (("demo", "--speed", "inf"), "is not in the range"),
+        (("demo", "--mood", "grumpy"), "'grumpy' is not one of"),
+        (("transcode",), "No such command 'transcode'"),
+        ((), "Usage: transcoding-exporter"),
+    ],
+    ids=" ".join,
+)
+def test_given_a_mistake_when_run_then_it_is_told_in_words(arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments)
+
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "listening" not in result.stderr
+
+
+def test_given_a_mistake_in_the_environment_when_run_then_the_variable_is_named() -> None:
+    result = run("serve", TRANSCODING_EXPORTER_WEB_LISTEN_ADDRESS="nonsense")
+
+    assert result.returncode == 2
+    assert "TRANSCODING_EXPORTER_WEB_LISTEN_ADDRESS" in result.stderr
+
+
+# --- demo ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mood", "fails"), [("healthy", False), ("failing", True)])
+def test_given_a_mood_when_the_demo_runs_then_its_tasks_fare_so(mood: str, fails: bool) -> None:
+    with exporting("demo", "--mood", mood) as (process, url):
+        answer = scrape(url)
+
+        assert process.stdout.startswith("Demo: simulated services, no account needed.\n  Qencode   http://")
+    assert answer.by("provider", "transcoding_up") == {"qencode": 1, "livepeer": 1}
+    for provider in ("qencode", "livepeer"):
+        assert answer.total("transcoding_tasks", provider=provider, state="running") > 0
+        assert (answer.total("transcoding_tasks", provider=provider, state="failed") > 0) is fails
+
+
+def test_when_the_demo_is_told_to_stop_then_it_ends_well_and_at_once() -> None:
+    with exporting("demo", "--speed", "60") as (process, url):
+        scrape(url)
+        status, seconds = process.stop(signal.SIGINT)
+
+        assert (status, "Traceback" in process.stderr) == (0, False)
+        assert seconds < 2
+
+
+@contextmanager
+def scraping(url: str, timeout: str) -> Iterator[None]:
+    """A scrape under way; nobody waits for its answer."""
+    host, port = url.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"GET /metrics HTTP/1.1\r\nHost: {host}\r\n"
+        connection.sendall(f"{head}X-Prometheus-Scrape-Timeout-Seconds: {timeout}\r\n\r\n".encode())
+        yield
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0

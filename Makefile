@@ -17,9 +17,9 @@ run: .venv/installed
 	    exec $(BIN)/transcoding-exporter demo; \
 	fi
 
-## Run all tests.
+## Run all tests, several files at once: most of them wait for something.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
 
 ## What CI checks before the tests.
 lint: .venv/installed

@@ -1,64 +1,118 @@
-"""Puts the parts together: a configuration becomes accounts, a poller and a registry."""
+"""Puts the parts together: a configuration becomes accounts, a poller and a registry, and may change."""
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
-from exporter.config import Config, LivepeerConfig, LivepeerTaskType, QencodeConfig, TaskLabel
+from exporter.clock import SystemClock
+from exporter.config import Config, PollConfig, TaskLabel
 from exporter.metrics import families
-from exporter.metrics.collector import TaskCollector, View
+from exporter.metrics.collector import TaskCollector
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Account, Clock, Endpoint, Provider
+from exporter.metrics.view import View
+from exporter.model import Account, Clock, Provider, State
 from exporter.poller import AccountPoller, Poller
-from exporter.providers.livepeer import Livepeer
-from exporter.providers.qencode import Qencode
-from exporter.providers.service import ApiError, Service
-from exporter.providers.transport import Transport
-from exporter.tracking.knowledge import Snapshot
-from exporter.tracking.ledger import Ledger, MemoryLedger
-from exporter.tracking.tokens import FileSource, FixedSource, HttpSource, Source, SourceError, Tokens
+from exporter.services import AccountConfig, Services, account_of
+from exporter.tracking.claim import Claim
+from exporter.tracking.database_error import DatabaseError
+from exporter.tracking.knowledge import Knowledge, Snapshot
+from exporter.tracking.ledger import GivenToken, Ledger, MemoryLedger, Terms
+from exporter.tracking.tally import Buckets
+from exporter.tracking.tokens import Labels
 
 HASH_LENGTH: Final = 12
 """Hexadecimal digits of a token's SHA-256 that are shown with `task_label: hash`."""
 
+CLOCK_STEP: Final = 1.0
+"""Seconds by which the machine's clock must have moved before dates follow it."""
 
-class SystemClock:
-    """The machine's clocks."""
+_log = structlog.get_logger()
 
-    def time(self) -> float:
-        """Return the seconds since the epoch."""
-        return time.time()
 
-    def monotonic(self) -> float:
-        """Return seconds that never step."""
-        return time.monotonic()
+class UnknownAccountError(LookupError):
+    """No account of that name is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """All that a service is made of: only a change in here calls for a new one."""
+
+    account: AccountConfig
+    poll: PollConfig
+    keep: float
 
 
 class Exporter:
-    """Everything between a configuration and the text of a scrape."""
+    """Everything between a configuration and the text of a scrape. Safe for several threads."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None, ledger: Ledger | None = None) -> None:
-        """Ask nothing yet; the first `refresh` does."""
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        """Ask nothing yet; the first `refresh` does.
+
+        Args:
+            config: What to watch, and how.
+            clock: The machine's if None.
+
+        Raises:
+            DatabaseError: the ledger can't be opened.
+        """
         # Prometheus' text format has no room for them: they would show as families of their own.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._config = config
+        self._started = self._config = config
         self._clock = clock or SystemClock()
-        self._ledger = ledger or MemoryLedger()
         self.registry = CollectorRegistry()
-        self._telemetry = Telemetry(self.registry)
-        self._poller = Poller([self._watch(service) for service in self._services()], self._clock)
-        view = View(config.metrics.per_task, config.metrics.max_task_series, self._label)
-        self.registry.register(TaskCollector(self._snapshots, view))
+        self.telemetry = Telemetry(self.registry)
+        self._ledger, self._claim = _open_ledger(config.storage.url, self._clock, self.telemetry)
+        metrics = config.metrics
+        self._buckets = Buckets(metrics.duration_buckets, metrics.phase_duration_buckets)
+        self._services = Services(self._clock, self.telemetry, label=self.label, given=self._given_labels)
+        self._poller = Poller(self._clock)
+        self._settings: dict[Account, _Settings] = {}
+        self._given: dict[Account, dict[str, GivenToken]] = {}
+        self._ahead = 0.0
+        self._lock = threading.Lock()
+        self.registry.register(TaskCollector(self._snapshots, self._view, self._to_date))
         ProcessCollector(registry=self.registry)
-        self._telemetry.configured(at=self._clock.time())
+        self.reconfigure(config)
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         """Every account that is watched."""
         return tuple(account.account for account in self._poller.accounts)
+
+    def reconfigure(self, config: Config) -> None:
+        """Watch what a configuration says: accounts come, change and go, and the others don't notice.
+
+        Raises:
+            DatabaseError: a new account can't be recalled from the ledger.
+        """
+        with self._lock:
+            old = {account.account: account for account in self._poller.accounts}
+            sections: tuple[AccountConfig, ...] = (*config.qencode, *config.livepeer)
+            wanted = {
+                account_of(section): _Settings(section, config.poll, config.storage.keep)
+                for section in sections
+            }
+            # What can fail comes first, so that a failure changes nothing.
+            new = {
+                account: self._recall(account, settings.poll)
+                for account, settings in wanted.items()
+                if account not in old
+            }
+            self._poller.accounts = tuple(
+                self._unchanged(account, settings, old) or self._watch(account, settings, old, new)
+                for account, settings in wanted.items()
+            )
+            for account in old.keys() - wanted.keys():
+                old[account].retire()
+                self.telemetry.forget(account)
+            self._config, self._settings = config, wanted
+            _warn_of_restart(self._started, config)
+        self.telemetry.configured(at=self._clock.time())
 
     def refresh(self, timeout: float) -> None:
         """Poll what is due, for at most `timeout` seconds."""
@@ -69,92 +123,168 @@ class Exporter:
         labels = dict(zip(families.UP.labels, account, strict=True))
         return self.registry.get_sample_value(families.UP.name, labels) == 1
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._poller.close()
-
-    def _watch(self, service: Service) -> AccountPoller:
-        self._telemetry.watch(service.account)
-        return AccountPoller(
-            service,
-            self._ledger.recall(service.account, self._clock.time()),
-            self._ledger,
-            clock=self._clock,
-            telemetry=self._telemetry,
-            min_interval=self._config.poll.min_poll_interval,
-        )
-
-    def _services(self) -> Iterator[Service]:
-        yield from map(self._qencode, self._config.qencode)
-        yield from map(self._livepeer, self._config.livepeer)
-
-    def _qencode(self, config: QencodeConfig) -> Qencode:
-        account = Account(Provider.QENCODE, config.name)
-        return Qencode(
-            account,
-            tokens=Tokens(account, self._sources(account, config), self._clock),
-            transport=self._transport(account),
-            telemetry=self._telemetry,
-            clock=self._clock,
-            timeout=self._config.poll.timeout,
-            concurrency=self._config.poll.concurrency,
-            retention=self._config.poll.retention,
-            base_url=config.base_url,
-            allowed_hosts=config.allowed_hosts,
-            label=lambda token: self._label(Provider.QENCODE, token),
-        )
-
-    def _sources(self, account: Account, config: QencodeConfig) -> Iterator[Source]:
-        if config.task_tokens:
-            yield FixedSource(config.task_tokens)
-        if config.task_tokens_file:
-            yield FileSource(config.task_tokens_file)
-        if config.task_tokens_http:
-            yield HttpSource(self._discovery(account, config.task_tokens_http), self._clock)
-
-    def _discovery(self, account: Account, url: str) -> Callable[[], bytes]:
-        # Connections of its own: when the discovery asks for a pause, Qencode does not.
-        transport = self._transport(account)
-
-        def fetch() -> bytes:
-            try:
-                return transport.get(Endpoint.QENCODE_TOKENS, url).body
-            except ApiError as error:
-                raise SourceError(str(error)) from None
-
-        return fetch
-
-    def _livepeer(self, config: LivepeerConfig) -> Livepeer:
-        account = Account(Provider.LIVEPEER, config.name)
-        every_type = set(config.task_types) == set(LivepeerTaskType)
-        return Livepeer(
-            account,
-            transport=self._transport(account, config.api_key.reveal()),
-            clock=self._clock,
-            concurrency=self._config.poll.concurrency,
-            retention=self._config.poll.retention,
-            base_url=config.base_url,
-            # All types means those too that Livepeer has yet to invent.
-            task_types=() if every_type else config.task_types,
-            lookback=config.lookback,
-        )
-
-    def _transport(self, account: Account, api_key: str = "") -> Transport:
-        return Transport(
-            account,
-            timeout=self._config.poll.timeout,
-            concurrency=self._config.poll.concurrency,
-            clock=self._clock,
-            telemetry=self._telemetry,
-            api_key=api_key,
-        )
-
-    def _snapshots(self) -> Iterator[Snapshot]:
-        for account in self._poller.accounts:
-            yield account.knowledge.snapshot(self._clock.time(), self._config.poll.retention)
-
-    def _label(self, provider: Provider, task: str) -> str:
+    def label(self, provider: Provider, task: str) -> str:
         """Return what people may see of a task's id; a Qencode token is a capability as well."""
         if provider is Provider.QENCODE and self._config.metrics.task_label is TaskLabel.HASH:
             return hashlib.sha256(task.encode()).hexdigest()[:HASH_LENGTH]
         return task
+
+    def given_tokens(self, account: Account) -> Mapping[str, GivenToken]:
+        """Return the tokens that were given to an account. Raises `UnknownAccountError`."""
+        with self._lock:
+            return dict(self._given_to(account))
+
+    def give_token(self, account: Account, token: str, labels: Labels) -> bool:
+        """Watch a token, or change its labels; return whether it is new.
+
+        Raises:
+            UnknownAccountError: no such account of Qencode is configured.
+            DatabaseError: it can't be remembered.
+        """
+        with self._lock:
+            given = self._given_to(account)
+            before = given.get(token)
+            after = GivenToken(labels, before.added if before else self._clock.steady())
+            self._ledger.give(account, token, after)
+            given[token] = after
+            return before is None
+
+    def take_token(self, account: Account, token: str) -> bool:
+        """Watch a token no longer; return whether it had been given. See `give_token` for what it raises."""
+        with self._lock:
+            given = self._given_to(account)
+            if token not in given:
+                return False
+            self._ledger.take(account, token)
+            del given[token]
+            return True
+
+    def close(self) -> None:
+        """Write what waits to be written, and close all connections."""
+        with self._lock:
+            for account in self._poller.accounts:
+                account.retire()
+            self._ledger.close()
+            if self._claim:
+                self._claim.drop()
+
+    def _unchanged(
+        self, account: Account, settings: _Settings, old: Mapping[Account, AccountPoller]
+    ) -> AccountPoller | None:
+        return old.get(account) if self._settings.get(account) == settings else None
+
+    def _recall(self, account: Account, poll: PollConfig) -> Knowledge:
+        knowledge = self._ledger.recall(account, Terms(poll.retention, self._buckets))
+        self._given[account] = dict(self._ledger.tokens(account))
+        return knowledge
+
+    def _watch(
+        self,
+        account: Account,
+        settings: _Settings,
+        old: Mapping[Account, AccountPoller],
+        new: Mapping[Account, Knowledge],
+    ) -> AccountPoller:
+        """Return a poller of a new account, or one that takes over what is known about a changed one."""
+        if account in new:
+            self.telemetry.watch(account)
+            knowledge = new[account]
+        else:
+            old[account].retire()
+            knowledge = old[account].knowledge
+            knowledge.retention = settings.poll.retention
+        return AccountPoller(
+            self._services.create(settings.account, settings.poll, settings.keep),
+            knowledge,
+            self._ledger,
+            clock=self._clock,
+            telemetry=self.telemetry,
+            min_interval=settings.poll.min_poll_interval,
+            label=lambda task: self.label(account.provider, task),
+        )
+
+    def _given_to(self, account: Account) -> dict[str, GivenToken]:
+        if account.provider is not Provider.QENCODE or account not in self._settings:
+            raise UnknownAccountError(f"no account {account.name!r} of Qencode is configured")
+        return self._given[account]
+
+    def _given_labels(self, account: Account) -> Mapping[str, Labels]:
+        with self._lock:
+            return {token: given.labels for token, given in self._given.get(account, {}).items()}
+
+    def _snapshots(self) -> Iterator[Snapshot]:
+        for account in self._poller.accounts:
+            yield account.knowledge.snapshot(self._clock.steady())
+
+    def _view(self) -> View:
+        metrics, stall = self._config.metrics, self._config.poll.stall_after
+        return View(
+            per_task=metrics.per_task,
+            max_task_series=metrics.max_task_series,
+            label=self.label,
+            stall_after={
+                State.QUEUED: stall.queued,
+                State.RUNNING: stall.running,
+                State.UNKNOWN: stall.unknown,
+            },
+            buckets=self._buckets,
+        )
+
+    def _to_date(self) -> float:
+        """Return what to add to a steady time to make it a date of the present clock.
+
+        Only a step of the clock counts: two readings are never taken at once, and dates that move a little at
+        every scrape would look like changes.
+        """
+        ahead = self._clock.time() - self._clock.steady()
+        if abs(ahead - self._ahead) > CLOCK_STEP:
+            self._ahead = ahead
+        return self._ahead
+
+
+def _open_ledger(url: str, clock: Clock, telemetry: Telemetry) -> tuple[Ledger, Claim | None]:
+    # To SQLite, each thread's :memory: is a database of its own.
+    if url in ("memory://", "sqlite:///:memory:"):
+        telemetry.ledger_degraded(False)
+        return MemoryLedger(clock), None
+    # Imported only where it is used: SQLAlchemy takes a while.
+    from sqlalchemy.exc import ArgumentError
+
+    from exporter.tracking.database import Database
+    from exporter.tracking.database_ledger import DatabaseLedger
+
+    try:
+        database = Database(url)
+    except ImportError:
+        raise DatabaseError(
+            "storage.url is one of PostgreSQL, and its driver is not installed:"
+            " pip install 'transcoding-exporter[postgresql]'"
+        ) from None
+    except (ArgumentError, ValueError):
+        # Its words could hold a part of the URL, and that a password.
+        raise DatabaseError(
+            "storage.url can't be understood; special characters are written like %40"
+        ) from None
+    ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
+    claim = Claim(database.path) if database.path else None
+    if claim and not claim.take():
+        _log.warning(
+            "another exporter uses this ledger and overwrites its counters; give each a file of its own",
+            ledger=str(database.path),
+        )
+    return ledger, claim
+
+
+def _warn_of_restart(before: Config, after: Config) -> None:
+    """Tell what a running exporter can't change."""
+    fixed = {
+        "storage.url": (before.storage.url, after.storage.url),
+        "metrics.duration_buckets": (before.metrics.duration_buckets, after.metrics.duration_buckets),
+        "metrics.phase_duration_buckets": (
+            before.metrics.phase_duration_buckets,
+            after.metrics.phase_duration_buckets,
+        ),
+    }
+    for key, (old, new) in fixed.items():
+        if old != new:
+            _log.warning("changed, but takes effect only at the next start", key=key)

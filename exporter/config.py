@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from exporter.config_sections import MetricsConfig, PollConfig, StallConfig, StorageConfig, TaskLabel
 from exporter.config_values import (
     Choice,
     Duration,
     FilePath,
-    Flag,
     HostGlob,
     Name,
-    Number,
     Token,
     Url,
 )
@@ -50,21 +49,15 @@ __all__ = [
     "PollConfig",
     "QencodeConfig",
     "Secret",
+    "StallConfig",
+    "StorageConfig",
     "TaskLabel",
     "load",
     "parse",
 ]
 
-_HOUR = 3600.0
 _KEY_VARIABLE = "LIVEPEER_API_KEY"
 _TOKENS_VARIABLE = "QENCODE_TASK_TOKENS"
-
-
-class TaskLabel(StrEnum):
-    """How a task is named on every surface."""
-
-    ID = "id"
-    HASH = "hash"
 
 
 class LivepeerTaskType(StrEnum):
@@ -76,33 +69,6 @@ class LivepeerTaskType(StrEnum):
     EXPORT_DATA = "export-data"
     TRANSCODE_FILE = "transcode-file"
     CLIP = "clip"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollConfig:
-    """How the providers are asked; durations are in seconds."""
-
-    min_poll_interval: float = option(
-        Duration(), "An account is not polled again before this is over; 0: on every scrape.", default="5s"
-    )
-    timeout: float = option(
-        Duration(positive=True, most=_HOUR), "Time-out of one HTTP request.", default="10s"
-    )
-    concurrency: int = option(Number(1, 64), "Requests at once, per account.", default="8")
-    retention: float = option(Duration(), "How long a finished task keeps its series.", default="15m")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsConfig:
-    """What Prometheus sees."""
-
-    per_task: bool = option(Flag(), "Whether each task has series of its own.", default="true")
-    max_task_series: int = option(
-        Number(0, 10_000_000), "How many tasks have series of their own, newest first.", default="20000"
-    )
-    task_label: TaskLabel = option(
-        Choice(TaskLabel), "How a task is named: by its id, or by a hash of it.", default="id"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +134,7 @@ class Config:
 
     poll: PollConfig = option(Section(PollConfig), "How the providers are asked.", default="{}")
     metrics: MetricsConfig = option(Section(MetricsConfig), "What Prometheus sees.", default="{}")
+    storage: StorageConfig = option(Section(StorageConfig), "Where knowledge is kept.", default="{}")
     qencode: tuple[QencodeConfig, ...] = option(
         ListOf(_QENCODE, unique="name"), "Accounts of Qencode.", default="[]"
     )

@@ -253,3 +253,24 @@ class Token(Scalar[str]):
             )
             raise InvalidValueError(problem, "write one token an item")
         return text
+
+
+@dataclass(frozen=True)
+class DatabaseUrl(Scalar[str]):
+    """The URL of a ledger's database, as SQLAlchemy writes it. It is not shown: it may hold a password."""
+
+    kind = "a database URL"
+
+    def parse(self, text: str, outside: Outside) -> str:
+        """Return the URL with its driver; a relative path of SQLite starts from the working folder."""
+        scheme, found, rest = text.partition("://")
+        if found and scheme == "memory" and not rest:
+            return text
+        if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+            return text
+        if found and scheme in ("postgresql", "postgresql+psycopg") and rest:
+            return f"postgresql+psycopg://{rest}"
+        raise InvalidValueError(
+            "this is not a database URL",
+            "write sqlite:///path/to/ledger.db, postgresql://user@host/name or memory://",
+        )

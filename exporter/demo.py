@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from exporter.config import Config, LivepeerConfig, QencodeConfig, Secret
-from exporter.simulator import Life, SimulatedClock, Simulator
+from exporter.config import Config, LivepeerConfig, QencodeConfig, Secret, StorageConfig
+from exporter.simulator import Fault, FaultKind, Life, SimulatedClock, Simulator
 
 NAME: Final = "demo"
 """The name of the account at each service."""
@@ -20,12 +20,22 @@ class Mood(StrEnum):
     HEALTHY = "healthy"
     ORDINARY = "ordinary"
     FAILING = "failing"
+    OUTAGE = "outage"
 
 
 _LIVES: Final[Mapping[Mood, Life]] = {
     Mood.HEALTHY: Life(failure_ratio=0.0, stall_ratio=0.0, warning_ratio=0.0),
     Mood.ORDINARY: Life(),
     Mood.FAILING: Life(failure_ratio=0.5, stall_ratio=0.1, warning_ratio=0.3),
+    Mood.OUTAGE: Life(),
+}
+
+_FAULTS: Final[Mapping[Mood, Mapping[str, Fault]]] = {
+    Mood.OUTAGE: {
+        "livepeer": Fault(FaultKind.SERVER_ERROR, status=503),
+        "qencode_master_1": Fault(FaultKind.HANG),
+        "qencode_master_2": Fault(FaultKind.RESET),
+    }
 }
 
 
@@ -43,6 +53,10 @@ class DemoClock:
         """Return real seconds that never step."""
         return time.monotonic()
 
+    def steady(self) -> float:
+        """Return the simulated seconds since the epoch, which never step."""
+        return self._simulated.time()
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
@@ -58,7 +72,10 @@ def simulation(*, seed: int = 1, speed: float = 1.0, mood: Mood = Mood.ORDINARY)
     """Run both simulated services for the duration of the context."""
     clock = SimulatedClock(speed=speed)
     with Simulator(seed=seed, clock=clock, life=_LIVES[mood]) as simulator:
+        for target, fault in _FAULTS.get(mood, {}).items():
+            simulator.faults.set(target, fault)
         config = Config(
+            storage=StorageConfig(url="memory://"),
             qencode=(
                 QencodeConfig(
                     name=NAME,

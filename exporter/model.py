@@ -5,9 +5,10 @@ about one task at one moment. Times are seconds since the Unix epoch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 
 class Provider(StrEnum):
@@ -131,8 +132,30 @@ class Account(NamedTuple):
         return f"{self.provider}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class MediaKind(StrEnum):
+    """What kind of media an output is."""
+
+    VIDEO = "video"
+    AUDIO = "audio"
+    IMAGE = "image"
+    TEXT = "text"
+
+
+class Media(Struct, frozen=True, gc=False):
+    """Media of one kind that a task made.
+
+    Attributes:
+        kind: What it is.
+        seconds: Its playing time, all outputs together.
+        bytes: Its size, all outputs together.
+    """
+
+    kind: MediaKind
+    seconds: float = 0.0
+    bytes: float = 0.0
+
+
+class Observation(Struct, frozen=True, omit_defaults=True):
     """What one answer said about one task.
 
     Attributes:
@@ -141,7 +164,8 @@ class Observation:
         phase: The provider's own word.
         state: What the phase means.
         dated: The latest moment at which the task can have come into this state, as far as the provider
-            (Livepeer's `status.updatedAt`) or our own watch over the token (Qencode) tells.
+            (Livepeer's `status.updatedAt`) or our own watch over the token (Qencode) tells; by the clock of
+            the page that the observation came with.
         progress: Ratio from 0 to 1; None if the answer does not tell.
         retries: Retries so far; None if the answer does not tell.
         warnings: Warnings attached so far.
@@ -149,6 +173,9 @@ class Observation:
         message: The provider's words about an error, for people; "" if none.
         created, scheduled, updated, finished: The provider's times; None if it tells none.
         project, input_asset, output_asset: The provider's ids; "" if none.
+        media: What a completed task made.
+        labels: The custom labels of a Qencode token, by name.
+        master: Where Qencode says to ask about the job from now on, unchecked; "" if it does not say.
     """
 
     task: str
@@ -168,23 +195,32 @@ class Observation:
     project: str = ""
     input_asset: str = ""
     output_asset: str = ""
+    media: tuple[Media, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    master: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True, omit_defaults=True):
     """What is known about one task: the newest observation, and what must outlive it.
+
+    The times are seconds of the exporter's steady clock, but for `begun` and `entered`: these are in the
+    clock that dates the task, the provider's if it tells times, else the steady one.
 
     Attributes:
         seen: The newest observation.
         retries: The last number of retries that the provider told; it drops the number on completion.
-        changed: When phase or progress last changed: the provider's time if it tells one, else ours.
+        changed: When phase or progress last changed.
         ended: From when `retention` counts; None while the task is active.
+        begun: When the task was created; None if nobody knows.
+        entered: When it entered its phase; None if nobody knows.
     """
 
     seen: Observation
     retries: int | None
     changed: float
-    ended: float | None
+    ended: float | None = None
+    begun: float | None = None
+    entered: float | None = None
 
     @property
     def id(self) -> str:
@@ -192,8 +228,7 @@ class Task:
         return self.seen.task
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Struct, frozen=True):
     """The step from what was known about a task to what is known now.
 
     Attributes:
@@ -202,6 +237,8 @@ class Transition:
         entered: The task entered its phase: for the first time, or again in a new attempt.
         retries: Retries that the provider made in between.
         warnings: Warnings that were attached in between.
+        duration: Seconds from creation to the end, if the task has just ended and both are known.
+        phase_duration: Seconds in the phase that it has just left, if it is known when it entered it.
     """
 
     before: Task | None
@@ -209,13 +246,22 @@ class Transition:
     entered: bool
     retries: int
     warnings: int
+    duration: float | None = None
+    phase_duration: float | None = None
 
 
 class Clock(Protocol):
     """Where time comes from; passed down from the rim so that everything inside can be driven by a test."""
 
     def time(self) -> float:
-        """Return the seconds since the epoch."""
+        """Return the seconds since the epoch; the machine's clock may step."""
 
     def monotonic(self) -> float:
-        """Return seconds that never step, for intervals of ours."""
+        """Return seconds since any moment, that never step."""
+
+    def steady(self) -> float:
+        """Return the seconds since the epoch as they were at the start of the process, and that never step.
+
+        What is remembered has these times: intervals between them are true, and they are near enough to
+        dates to be compared with those of an earlier process.
+        """

@@ -1,6 +1,5 @@
 """What the tests share: a clock to drive, and an exporter in front of the simulator."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,7 +7,16 @@ from typing import Any
 from prometheus_client import Metric
 
 from exporter.assembly import Exporter
-from exporter.config import Config, LivepeerConfig, MetricsConfig, PollConfig, QencodeConfig, Secret
+from exporter.clock import SystemClock
+from exporter.config import (
+    Config,
+    LivepeerConfig,
+    MetricsConfig,
+    PollConfig,
+    QencodeConfig,
+    Secret,
+    StorageConfig,
+)
 from exporter.simulator import SimulatedClock, Simulator
 
 START = 1_795_294_800.0
@@ -19,23 +27,16 @@ class DrivenClock:
     """The exporter's clock, moved by the simulator's: nothing passes unless a test says so."""
 
     def __init__(self, simulated: SimulatedClock) -> None:
-        self._simulated = simulated
+        self.simulated = simulated
 
     def time(self) -> float:
-        return self._simulated.time()
+        return self.simulated.time()
 
     def monotonic(self) -> float:
-        return self._simulated.time()
+        return self.simulated.time()
 
-
-class RealClock:
-    """The machine's clock, for tests about deadlines."""
-
-    def time(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    def steady(self) -> float:
+        return self.simulated.time()
 
 
 def qencode_config(simulator: Simulator, *tokens: str, **options: Any) -> QencodeConfig:
@@ -65,15 +66,17 @@ def livepeer_config(simulator: Simulator, **options: Any) -> LivepeerConfig:
 
 @contextmanager
 def exporting(
-    clock: DrivenClock | RealClock,
+    clock: DrivenClock | SystemClock,
     *accounts: QencodeConfig | LivepeerConfig,
     poll: PollConfig | None = None,
     metrics: MetricsConfig | None = None,
+    storage: str = "memory://",
 ) -> Iterator[Exporter]:
     """An exporter that watches the given accounts."""
     config = Config(
         poll=poll or PollConfig(),
         metrics=metrics or MetricsConfig(),
+        storage=StorageConfig(url=storage),
         qencode=tuple(account for account in accounts if isinstance(account, QencodeConfig)),
         livepeer=tuple(account for account in accounts if isinstance(account, LivepeerConfig)),
     )

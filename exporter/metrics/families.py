@@ -33,7 +33,7 @@ class Family:
         kind: Prometheus' type.
         help: One sentence for the `# HELP` line.
         labels: In their order.
-        buckets: Upper bounds in seconds, of a histogram.
+        buckets: Upper bounds in seconds, of a histogram whose buckets are not a matter of configuration.
     """
 
     name: str
@@ -45,10 +45,17 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class TaskFamily:
-    """A gauge of each single task: its value, and its labels behind those of the task."""
+    """A gauge of each single task.
+
+    Attributes:
+        family: The family.
+        value: Its value, from the task and from what to add to a steady time to make it a date; None leaves
+            the sample out.
+        labels: Its labels behind those of the task.
+    """
 
     family: Family
-    value: Callable[[Task], float | None]
+    value: Callable[[Task, float], float | None]
     labels: Callable[[Task], tuple[str, ...]] = lambda _: ()
 
 
@@ -83,37 +90,63 @@ OLDEST_ACTIVE: Final = _gauge(
     TYPE,
 )
 
+DURATION: Final = Family(
+    "transcoding_task_duration_seconds",
+    Kind.HISTOGRAM,
+    "Duration of tasks from creation to the end, by terminal state.",
+    (*TYPE, "state"),
+)
+PHASE_DURATION: Final = Family(
+    "transcoding_task_phase_duration_seconds",
+    Kind.HISTOGRAM,
+    "Time that tasks spent in the phase, observed when they left it.",
+    (*TYPE, "phase"),
+)
+STALLED: Final = _gauge(
+    "transcoding_stalled_tasks",
+    "Active tasks whose phase and progress have not changed for stall_after.",
+    (*TYPE, "phase"),
+)
+OUTPUT_SECONDS: Final = _counter(
+    "transcoding_output_seconds_total",
+    "Playing time of the media that completed tasks made.",
+    (*TYPE, "kind"),
+)
+OUTPUT_BYTES: Final = _counter(
+    "transcoding_output_bytes_total", "Size of the media that completed tasks made.", (*TYPE, "kind")
+)
+
 PER_TASK: Final = (
     TaskFamily(
         _gauge("transcoding_task_progress_ratio", "Progress of the task from 0 to 1.", TASK),
-        lambda task: task.seen.progress,
+        lambda task, _: task.seen.progress,
     ),
     TaskFamily(
         _gauge("transcoding_task_phase", "1 for the current phase of the task.", (*TASK, "phase", "state")),
-        lambda _: 1,
+        lambda *_: 1,
         lambda task: (task.seen.phase, task.seen.state),
     ),
     TaskFamily(
         _gauge("transcoding_task_retries", "Retries of the task so far, as last told by the provider.", TASK),
-        lambda task: task.retries,
+        lambda task, _: task.retries,
     ),
     TaskFamily(
         _gauge("transcoding_task_created_timestamp_seconds", "When the task was created.", TASK),
-        lambda task: task.seen.created,
+        lambda task, _: task.seen.created,
     ),
     TaskFamily(
         _gauge("transcoding_task_scheduled_timestamp_seconds", "When the task was last scheduled.", TASK),
-        lambda task: task.seen.scheduled,
+        lambda task, _: task.seen.scheduled,
     ),
     TaskFamily(
         _gauge(
             "transcoding_task_updated_timestamp_seconds", "When the provider last updated the task.", TASK
         ),
-        lambda task: task.seen.updated,
+        lambda task, _: task.seen.updated,
     ),
     TaskFamily(
         _gauge("transcoding_task_finished_timestamp_seconds", "When the task ended.", TASK),
-        lambda task: task.seen.finished,
+        lambda task, _: task.seen.finished,
     ),
     TaskFamily(
         _gauge(
@@ -121,17 +154,22 @@ PER_TASK: Final = (
             "When the phase or the progress of the task last changed.",
             TASK,
         ),
-        lambda task: task.changed,
+        lambda task, to_date: task.changed + to_date,
     ),
     TaskFamily(
         _gauge(
-            "transcoding_task_info",
-            "1, with what else the provider tells about the task.",
-            (*TASK, "project", "input_asset", "output_asset"),
+            "transcoding_task_failure_info",
+            "1 for a task that has failed, with the class of the reason.",
+            (*TASK, "reason"),
         ),
-        lambda _: 1,
-        lambda task: (task.seen.project, task.seen.input_asset, task.seen.output_asset),
+        lambda task, _: None if task.seen.reason is None else 1,
+        lambda task: (task.seen.reason or "",),
     ),
+)
+TASK_INFO: Final = _gauge(
+    "transcoding_task_info",
+    "1, with what else the provider tells about the task, and the custom labels of its token.",
+    (*TASK, "project", "input_asset", "output_asset"),
 )
 
 # An answer takes from tens of milliseconds to the 10 s after which it is given up; a poll is a few of them.
@@ -179,6 +217,16 @@ BUILD_INFO: Final = _gauge(
     "1, with the versions of the exporter and of Python.",
     ("version", "pythonversion"),
 )
+LEDGER_DEGRADED: Final = _gauge(
+    "transcoding_exporter_ledger_degraded",
+    "1 while the ledger can't be written and what is new is kept in memory only.",
+    (),
+)
+TOKEN_SOURCE_UP: Final = _gauge(
+    "transcoding_token_source_up",
+    "1 if the source of tokens was last read; if not, its last good list stays in force.",
+    (*ACCOUNT, "source"),
+)
 RELOAD_SUCCESSFUL: Final = _gauge(
     "transcoding_exporter_config_last_reload_successful",
     "1 if the configuration was last read without a mistake.",
@@ -196,8 +244,14 @@ FAMILIES: Final = (
     RETRIES,
     FAILURES,
     WARNINGS,
+    DURATION,
+    PHASE_DURATION,
+    STALLED,
     OLDEST_ACTIVE,
+    OUTPUT_SECONDS,
+    OUTPUT_BYTES,
     *(entry.family for entry in PER_TASK),
+    TASK_INFO,
     UP,
     POLL_DURATION,
     POLL_LAST_SUCCESS,
@@ -206,7 +260,9 @@ FAMILIES: Final = (
     API_REQUESTS,
     API_ERRORS,
     UNKNOWN_TOKENS,
+    TOKEN_SOURCE_UP,
     SERIES_DROPPED,
+    LEDGER_DEGRADED,
     BUILD_INFO,
     RELOAD_SUCCESSFUL,
     RELOAD_TIMESTAMP,

@@ -27,6 +27,20 @@ _CLASSES: Final = tuple(
 )
 
 
+# What a URL in an error message may carry: a name and password, a signature.
+_URL_SECRETS: Final = re.compile(r"(?<=://)[^/\s@]*@|(?<=\?)[^\s\"'<>]*")
+
+
+def readable(message: object) -> str:
+    """Return a provider's error message as it may be kept and shown: not too long, and without credentials.
+
+    >>> readable("GET https://key:secret@s3.example/in.mp4?X-Signature=1f failed")
+    'GET https://***@s3.example/in.mp4?*** failed'
+    """
+    text = message if isinstance(message, str) else ""
+    return _URL_SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)[:MAX_MESSAGE]
+
+
 def classify(message: str) -> FailureReason:
     """Return the class of a provider's error message; `unknown` if no word in it tells.
 

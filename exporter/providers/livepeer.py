@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from exporter.model import Account, Clock, Endpoint, ErrorReason
+from exporter.model import Account, Clock, Endpoint, ErrorReason, State, Task
 from exporter.providers.livepeer_answer import read_task
 from exporter.providers.livepeer_list import LivepeerList
 from exporter.providers.parallel import unfold
@@ -28,11 +28,8 @@ RECHECK: Final = (600.0, 3600.0)
 RECHECKS_A_POLL: Final = 5
 """Tasks that one poll asks about alone, so that a thousand silent ones don't become a thousand requests."""
 
-KEEP: Final = 7 * 86400.0
-"""Seconds for which an ended task is remembered, so that an old row seen again is not counted again."""
-
-PRUNE_INTERVAL: Final = 60.0
-"""Seconds between two looks for tasks to forget."""
+PRUNED_A_POLL: Final = 500
+"""Old tasks that one poll forgets, so that none has to forget a month's at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class Livepeer:
         transport: Transport,
         clock: Clock,
         concurrency: int,
-        retention: float,
+        keep: float,
         base_url: str = "https://livepeer.studio/api",
         task_types: Collection[str] = (),
         lookback: float = 30 * 86400.0,
@@ -84,7 +81,7 @@ class Livepeer:
             transport: How to ask; it holds the API key.
             clock: For the first window and for rechecks.
             concurrency: Requests at once.
-            retention: Seconds for which an ended task keeps its series: it is remembered at least as long.
+            keep: Seconds for which an ended task is remembered, so that an old row does not count again.
             base_url: The API.
             task_types: The types to tell about; empty: all.
             lookback: Seconds that the first poll looks back; 0: everything.
@@ -93,13 +90,12 @@ class Livepeer:
         self._transport = transport
         self._clock = clock
         self._concurrency = concurrency
-        self._keep = max(KEEP, retention)
+        self._keep = keep
         self._url = f"{base_url}/task"
         self._list = LivepeerList(account, transport, clock, self._url)
         self._task_types = frozenset(task_types)
         self._lookback = lookback
         self._looks: dict[str, _Look] = {}
-        self._prune_at = clock.monotonic()
         self._calm = _Calm(0.0, 0.0, 0.0)
 
     @property
@@ -130,8 +126,7 @@ class Livepeer:
         if position is None:
             return self._clock.time() - self._lookback if self._lookback else 0.0
         calm = self._calm.last - self._calm.first if self._calm.position == position else 0.0
-        # Our clock may have been set back: then it was wrong when the position was reached.
-        return min(position, self._clock.time()) - max(0.0, OVERLAP - calm)
+        return position - max(0.0, OVERLAP - calm)
 
     def _read_to_the_end(self, position: float | None, started: float) -> None:
         if position == self._calm.position:
@@ -169,28 +164,35 @@ class Livepeer:
             answer = self._transport.get(Endpoint.LIVEPEER_TASK, url, accept=404)
             try:
                 seen = None if answer.status == 404 else read_task(answer.body)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except msgspec.DecodeError as error:
                 raise self._transport.error(
                     Endpoint.LIVEPEER_TASK, ErrorReason.INVALID_RESPONSE, str(error)
                 ) from None
         except ApiError as error:
             return (Trouble(error),), ()
         # Deleted: the server says 404, or 200 with a flag.
-        return (Gone((task,)) if seen is None else Page((seen,)),), ()
+        if seen is None:
+            return (Gone((task,)),), ()
+        return (Page((seen,), at=answer.moment(self._clock.time())),), ()
 
     def _prune(self, known: Known) -> tuple[str, ...]:
-        """Return the tasks that ended so long ago that they can be forgotten."""
-        if self._clock.monotonic() < self._prune_at:
-            return ()
-        self._prune_at = self._clock.monotonic() + PRUNE_INTERVAL
-        before = self._clock.time() - self._keep
+        """Return tasks to forget: ended long ago, of a type not asked for, or silent in an unknown phase."""
+        before = self._clock.steady() - self._keep
+        given_up = [
+            task.id
+            for task in known.active.values()
+            if (self._task_types and task.seen.task_type not in self._task_types)
+            # In a phase that is new to us a task may have ended without our knowing.
+            or (task.seen.state is State.UNKNOWN and task.changed < before)
+        ]
+        old = known.ended_before(before, PRUNED_A_POLL)
         # A task that the list can still bring must be known: it would look new, and count again.
         listed = (known.position or 0.0) - OVERLAP
-        return tuple(
-            task.id
-            for task in known.tasks.values()
-            if task.ended is not None and task.ended < before and (task.seen.updated or 0.0) < listed
-        )
+        return (*given_up, *(task for task in old if _updated(known.task(task)) < listed))
+
+
+def _updated(task: Task | None) -> float:
+    return (task.seen.updated if task else None) or 0.0
 
 
 def _forward(page: Page, position: float | None) -> Page:

@@ -12,12 +12,17 @@ from typing import Final
 import msgspec
 
 from exporter.model import OTHER, PHASES, TASK_TYPES, Observation, Provider, State
-from exporter.providers.failures import MAX_MESSAGE, classify
+from exporter.providers.decoding import decode
+from exporter.providers.failures import classify, readable
+from exporter.providers.livepeer_media import media
 
 _PHASES: Final = PHASES[Provider.LIVEPEER]
 _TYPES: Final = frozenset(TASK_TYPES[Provider.LIVEPEER])
 _MAX_PHASE: Final = 64
 _MAX_ID: Final = 256
+_MAX_LINK: Final = 2048
+_MAX_RETRIES: Final = 1_000_000
+_MAX_MILLISECONDS: Final = 253_402_300_800_000.0  # the year 10000
 
 
 class _Status(msgspec.Struct):
@@ -38,6 +43,7 @@ class _Task(msgspec.Struct):
     inputAssetId: str | None = None  # noqa: N815
     outputAssetId: str | None = None  # noqa: N815
     deleted: bool | None = None
+    output: msgspec.Raw = msgspec.Raw()
 
 
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -61,12 +67,12 @@ class Listing:
 
 def read_list(body: bytes) -> Listing:
     """Read a page. Raises `msgspec.DecodeError` if it is not a JSON array."""
-    records = _array.decode(body)
+    records = decode(_array, body)
     tasks, mistakes = [], []
     for record in records:
         try:
             task = read_task(record)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except msgspec.DecodeError as error:
             mistakes.append(str(error))
         else:
             if task is not None:
@@ -80,7 +86,7 @@ def read_task(body: bytes | msgspec.Raw) -> Observation | None:
     Raises:
         msgspec.DecodeError: it is not a task.
     """
-    task = _task.decode(body)
+    task = decode(_task, body)
     return None if task.deleted else _observe(task)
 
 
@@ -90,19 +96,19 @@ def next_cursor(link: str | None) -> str | None:
     Only the cursor: the URL is built from the Host header and says `http://` behind TLS, and each page that
     is not empty has a Link, the last one with the word `undefined` for a cursor.
     """
-    match = re.search(r'<[^>]*\?([^>]*)>\s*;\s*rel="?next"?', link or "")
-    query = urllib.parse.parse_qs(match[1]) if match else {}
+    match = re.search(r'<([^<>]*)>\s*;\s*rel="?next"?', (link or "")[:_MAX_LINK])
+    query = urllib.parse.parse_qs(match[1].partition("?")[2]) if match else {}
     cursor = query.get("cursor", [None])[0]
     return None if cursor == "undefined" else cursor
 
 
 def _observe(task: _Task) -> Observation:
     status = task.status
-    if not 0 < len(task.id) <= _MAX_ID:
-        raise msgspec.ValidationError(f"an id of {len(task.id)} characters - at `$.id`")
+    if not 0 < len(task.id) <= _MAX_ID or not task.id.isprintable():
+        raise msgspec.ValidationError("an id that is empty, too long or not printable - at `$.id`")
     state = _PHASES.get(status.phase, State.UNKNOWN)
     updated = _seconds(status.updatedAt)
-    message = (status.errorMessage or "")[:MAX_MESSAGE]
+    message = readable(status.errorMessage)
     return Observation(
         task=task.id,
         task_type=task.type if task.type in _TYPES else OTHER,
@@ -110,7 +116,7 @@ def _observe(task: _Task) -> Observation:
         state=state,
         dated=0.0 if updated is None else updated,
         progress=_progress(state, status.progress),
-        retries=None if status.retries is None else max(0, int(status.retries)),
+        retries=None if status.retries is None else int(min(max(0.0, status.retries), _MAX_RETRIES)),
         reason=classify(message) if state is State.FAILED else None,
         message=message,
         created=_seconds(task.createdAt),
@@ -120,6 +126,7 @@ def _observe(task: _Task) -> Observation:
         project=task.projectId or "",
         input_asset=task.inputAssetId or "",
         output_asset=task.outputAssetId or "",
+        media=media(task.output) if state is State.COMPLETED else (),
     )
 
 
@@ -130,4 +137,8 @@ def _progress(state: State, told: float | None) -> float | None:
 
 
 def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+    if milliseconds is None:
+        return None
+    if not 0 <= milliseconds < _MAX_MILLISECONDS:
+        raise msgspec.ValidationError(f"{milliseconds:g} is no time in milliseconds")
+    return milliseconds / 1000

@@ -37,6 +37,7 @@ FALLBACK_REST: Final = 3600.0
 BROKEN_REST: Final = 300.0
 """Seconds until a server that failed in every style is asked more than one question a poll again."""
 
+_TOO_MUCH: Final = frozenset({ErrorReason.TOO_LARGE, ErrorReason.TIMEOUT})
 _REFUSALS: Final = frozenset({400, 422, 500})
 
 _log = structlog.get_logger()
@@ -63,6 +64,7 @@ class _Stretch:
     listing: Listing
     tasks: tuple[Observation, ...]
     position: float | None
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class _Window:
 
     Attributes:
         start: The least updatedAt (milliseconds).
+        most: Records on a page that the server can make in time.
         skip: Records since `start` to leave out.
         limit: Records at most.
         suspects: Records from here on of which one, at least, makes each page fail that it is on.
@@ -86,8 +89,9 @@ class _Window:
     """
 
     start: int
+    most: int
+    limit: int
     skip: int = 0
-    limit: int = LIMIT
     suspects: int = 0
     bad: int = 0
 
@@ -123,7 +127,7 @@ class _Window:
         times = _milliseconds(listing)
         newest = max(times, default=self.start)
         if newest == self.start:
-            passed = listing.length - (SHIFT if listing.length == LIMIT else 0)
+            passed = listing.length - (SHIFT if listing.length == self.most > SHIFT else 0)
             self.skip += passed
         elif self.limit > 1:
             # What has the newest time comes again; there may be more of it.
@@ -134,7 +138,7 @@ class _Window:
             self.start, self.skip = newest, 1
         self.suspects -= passed
         if self.suspects <= 0:
-            self.limit, self.suspects, self.bad = LIMIT, 0, 0
+            self.limit, self.suspects, self.bad = self.most, 0, 0
 
 
 def _milliseconds(listing: Listing) -> list[int]:
@@ -148,8 +152,17 @@ def _updated(tasks: Iterable[Observation], since: int) -> Iterator[Observation]:
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
+    """A page as it came: its cursor for the next one, and when it was made (the server's clock)."""
+
     listing: Listing
     cursor: str | None
+    at: float
+
+    @property
+    def newest(self) -> float | None:
+        """The latest update, times ahead of the server's left out: what comes until then would be missed."""
+        times = (task.updated for task in self.listing.tasks if task.updated)
+        return max((time for time in times if time <= self.at), default=None)
 
 
 class LivepeerList:
@@ -166,6 +179,8 @@ class LivepeerList:
             _Style("bare", lambda since: self._plain(since, {})),
         )
         self._first_style = 0
+        self._most = LIMIT
+        self._full_pages_at = 0.0
         self._keyset_at = 0.0
         self._search_at = 0.0
 
@@ -208,7 +223,7 @@ class LivepeerList:
             mistakes.update(stretch.listing.mistakes)
             readable = readable or bool(stretch.listing.tasks)
             if stretch.tasks:
-                yield Page(stretch.tasks, stretch.position)
+                yield Page(stretch.tasks, stretch.position, stretch.at)
         for mistake, times in mistakes.items():
             _log.warning("tasks skipped", account=str(self._account), error=mistake, times=times)
         if mistakes and not readable:
@@ -221,12 +236,18 @@ class LivepeerList:
 
     def _keyset(self, since: int) -> Iterator[_Stretch]:
         """Read on from the greatest updatedAt seen; within one single updatedAt, by offset."""
-        window = _Window(since)
+        if self._full_pages_at <= self._clock.monotonic():
+            self._most = LIMIT
+        window = _Window(since, self._most, self._most)
         before: Listing | None = None
         while True:
             try:
                 reply = self._ask(window.parameters())
             except ApiError as error:
+                if error.reason in _TOO_MUCH:
+                    # Asked again, the same page would fail the same way; the next poll asks for less.
+                    self._most = max(1, window.limit // SHRINK)
+                    self._full_pages_at = self._clock.monotonic() + FALLBACK_REST
                 if error.status not in _REFUSALS:
                     raise
                 searching = error.status == 500 and self._clock.monotonic() >= self._search_at
@@ -237,9 +258,9 @@ class LivepeerList:
             if window.ignored_by(listing) or (window.skip and listing.length and listing == before):
                 raise _RefusedError(self._invalid("the server ignores the filter, the order or the limit"))
             # A server may cut the limit further than to ours: then its Link tells that there is more.
-            last = listing.length < window.limit and reply.cursor is None
+            last = not listing.length or (listing.length < window.limit and reply.cursor is None)
             window.advance(listing)
-            yield _Stretch(listing, listing.tasks, self._newest(listing.tasks))
+            yield _Stretch(listing, listing.tasks, reply.newest, reply.at)
             if last:
                 return
             before = listing
@@ -258,16 +279,15 @@ class LivepeerList:
                     raise _RefusedError(error) from None
                 raise
             listing = reply.listing
-            newest += [time for time in [self._newest(listing.tasks)] if time is not None]
+            newest += [] if reply.newest is None else [reply.newest]
             fresh = {task.task for task in listing.tasks} - seen
             seen |= fresh
             behind = any(time < since for time in _milliseconds(listing))
             repeated = listing == before or not (fresh or listing.mistakes)
             last = reply.cursor is None or repeated or behind
             # Newest first: only at the end is there no gap behind what was read.
-            yield _Stretch(
-                listing, tuple(_updated(listing.tasks, since)), max(newest, default=None) if last else None
-            )
+            position = max(newest, default=None) if last else None
+            yield _Stretch(listing, tuple(_updated(listing.tasks, since)), position, reply.at)
             if last:
                 return
             cursor, before = {"cursor": reply.cursor or ""}, listing
@@ -276,14 +296,10 @@ class LivepeerList:
         answer = self._transport.get(Endpoint.LIVEPEER_LIST, self._url, parameters)
         try:
             listing = read_list(answer.body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except msgspec.DecodeError as error:
             raise self._invalid(str(error)) from None
-        return _Reply(listing, next_cursor(answer.headers.get("Link")))
-
-    def _newest(self, tasks: Iterable[Observation]) -> float | None:
-        """Return the latest update, times ahead of ours left out: what comes until then would be missed."""
-        now = self._clock.time()
-        return max((task.updated for task in tasks if task.updated and task.updated <= now), default=None)
+        cursor = next_cursor(answer.headers.get("Link"))
+        return _Reply(listing, cursor, answer.moment(self._clock.time()))
 
     def _invalid(self, message: str) -> ApiError:
         return self._transport.error(Endpoint.LIVEPEER_LIST, ErrorReason.INVALID_RESPONSE, message)

@@ -42,5 +42,6 @@ def unfold(
         if isinstance(outcome, Exception):
             raise outcome
         results, more = outcome
-        waiting.extend(more)
+        # Next, not last: what was begun is finished first.
+        waiting.extendleft(reversed(more))
         yield from results

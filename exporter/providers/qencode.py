@@ -6,11 +6,11 @@ when a master is down (the vendor's page "Getting Task Status"). Finished jobs n
 asked about again.
 """
 
+import itertools
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Final
 
 import msgspec
@@ -19,17 +19,21 @@ import structlog
 from exporter.model import Account, Clock, Endpoint, ErrorReason
 from exporter.providers.parallel import unfold
 from exporter.providers.qencode_answer import Refusal, Statuses, Verdict, lags, read
+from exporter.providers.qencode_calls import Call, batches
 from exporter.providers.qencode_masters import Masters
-from exporter.providers.qencode_tokens import Tokens, UnknownTokens, veiled
-from exporter.providers.service import ApiError, Gone, Known, Label, Page, Part, Telemetry, Trouble
+from exporter.providers.qencode_tokens import Tokens, UnknownTokens, Watched, veiled
+from exporter.providers.service import ApiError, Gone, Known, Label, Page, Part, TokenTelemetry, Trouble
 from exporter.providers.transport import Transport
-
-BATCH: Final = 100
-"""Tokens in one call; the vendor names no limit, and this keeps the form under 4 KiB."""
 
 ENDED_KEPT: Final = 86400.0
 """Seconds for which an ended task is remembered after its token left: a source that loses its list for a
 while must not have its tasks counted twice."""
+
+HALVINGS: Final = 200
+"""Refused batches that one poll halves: a list of wrong tokens must not become a storm of requests."""
+
+ALONE_A_POLL: Final = 20
+"""Refused tokens that one poll asks about again, each alone."""
 
 INTERNAL_ERROR_PAUSE: Final = 0.5
 """Seconds before the one retry after an internal error of the API."""
@@ -37,15 +41,6 @@ INTERNAL_ERROR_PAUSE: Final = 0.5
 _MAX_WORDS: Final = 200
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One POST: some tokens, asked at one place."""
-
-    url: str
-    endpoint: Endpoint
-    tokens: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ class Qencode:
         *,
         tokens: Tokens,
         transport: Transport,
-        telemetry: Telemetry,
+        telemetry: TokenTelemetry,
         clock: Clock,
         timeout: float,
         concurrency: int,
@@ -109,6 +104,7 @@ class Qencode:
         )
         self._unknown = UnknownTokens(clock)
         self._left: dict[str, float] = {}
+        self._halvings: Iterator[None] = iter(())
 
     @property
     def pause(self) -> float:
@@ -122,15 +118,30 @@ class Qencode:
     def poll(self, known: Known) -> Iterator[Part]:
         """Ask about every token that has not ended; yield what each call brings as soon as it is there."""
         watched = self._tokens.current()
-        for source, words in self._tokens.failures.items():
+        failures = self._tokens.failures
+        self._telemetry.token_sources(
+            self.account, {source: source not in failures for source in self._tokens.sources}
+        )
+        for source, words in failures.items():
             yield Trouble(_source_error(f"{source}: {words}; its last good list stays"))
         yield Gone(self._forget(known, watched))
-        calls = self._calls(token for token in watched if token not in known.tasks or token in known.active)
+        for task in known.active.values():
+            if self._masters.of(task.id) is None:
+                # Told to an earlier process: to ask elsewhere would take its tasks back to a quick look.
+                self._masters.learn(task.id, task.seen.master)
+        due = (token for token in watched if token not in known.tasks or token in known.active)
+        calls = list(self._calls(due))
+        if not calls:
+            # Nothing to ask is an answer: the account is not down because a source of tokens is.
+            yield Page(())
+        self._halvings = itertools.repeat(None, HALVINGS)
+        before = set(self._unknown.entries)
         for found in unfold(calls, lambda call: self._work(call, watched), self._concurrency):
             yield self._compared(found, known)
+        self._tell_unknown(self._unknown.entries.keys() - before)
         self._telemetry.unknown_tokens(self.account, self._unknown.entries)
 
-    def _forget(self, known: Known, watched: Mapping[str, float]) -> tuple[str, ...]:
+    def _forget(self, known: Known, watched: Mapping[str, Watched]) -> tuple[str, ...]:
         """Return the tasks to forget: those that have been unwatched, or unknown to the API, for too long."""
         now = self._clock.monotonic()
         self._left = {token: self._left.get(token, now) for token in known.tasks if token not in watched}
@@ -145,24 +156,25 @@ class Qencode:
     def _keep(self, token: str, known: Known) -> float:
         return self._retention if token in known.active else max(ENDED_KEPT, self._retention)
 
-    def _calls(self, tokens: Iterable[str]) -> Iterator[_Call]:
+    def _calls(self, tokens: Iterable[str]) -> Iterator[Call]:
         """Group the tokens that are due by where they are asked about."""
         asked_at = defaultdict(list)
-        rechecked = []
+        rechecked: list[str] = []
+        alone: list[str] = []
         for token in tokens:
             if (unknown := self._unknown.entries.get(token)) is None:
                 url = self._masters.of(token) or self._api
                 asked_at[self._api if self._masters.rests(url) else url].append(token)
             elif not self._unknown.due(unknown):
                 continue
-            elif unknown.alone:
-                yield _Call(self._api, Endpoint.QENCODE_API, (token,))
             else:
-                rechecked.append(token)
+                (alone if unknown.alone else rechecked).append(token)
         for url, group in asked_at.items():
             endpoint = Endpoint.QENCODE_API if url == self._api else Endpoint.QENCODE_MASTER
-            yield from _batches(url, endpoint, group)
+            yield from batches(url, endpoint, group)
         yield from self._at_api(rechecked)
+        for token in alone[:ALONE_A_POLL]:
+            yield Call(self._api, Endpoint.QENCODE_API, (token,))
 
     def _compared(self, found: _Found, known: Known) -> Part:
         """Take out of an answer what is older than what is known."""
@@ -170,17 +182,23 @@ class Qencode:
             return found.part
         fresh = []
         for seen in found.part.observations:
-            before = known.tasks.get(seen.task)
+            before = known.task(seen.task)
             if before is None:
                 fresh.append(seen)
                 continue
             quick_look = found.endpoint is Endpoint.QENCODE_API and self._masters.of(seen.task) is not None
             if not (quick_look and lags(seen, before.seen)):
-                # Only masters tell warnings, so an answer without them does not take any back.
-                fresh.append(replace(seen, warnings=max(seen.warnings, before.seen.warnings)))
+                # Only masters tell warnings, and not all answers a master: none takes back what another told.
+                fresh.append(
+                    msgspec.structs.replace(
+                        seen,
+                        warnings=max(seen.warnings, before.seen.warnings),
+                        master=seen.master or before.seen.master,
+                    )
+                )
         return Page(tuple(fresh))
 
-    def _work(self, call: _Call, watched: Mapping[str, float]) -> tuple[Sequence[_Found], Sequence[_Call]]:
+    def _work(self, call: Call, watched: Mapping[str, Watched]) -> tuple[Sequence[_Found], Sequence[Call]]:
         """Make one call; return what it brought, and the calls that it leads to."""
         at_master = call.endpoint is Endpoint.QENCODE_MASTER
         if at_master and self._masters.rests(call.url):
@@ -189,7 +207,7 @@ class Qencode:
         try:
             answer = self._ask(call, watched)
             if isinstance(answer, Refusal):
-                return (), self._narrow(call)
+                return (), self._narrow(call, answer)
             return self._take(call, answer)
         except ApiError as error:
             if at_master and error.reason is not ErrorReason.RATE_LIMITED:
@@ -197,10 +215,10 @@ class Qencode:
                 return (), self._at_api(call.tokens)
             return (_Found(call.endpoint, Trouble(error)),), ()
 
-    def _take(self, call: _Call, answer: Statuses) -> tuple[Sequence[_Found], Sequence[_Call]]:
+    def _take(self, call: Call, answer: Statuses) -> tuple[Sequence[_Found], Sequence[Call]]:
         """Keep what an answer says about where to ask; raises `ApiError` if nothing in it could be read."""
-        for token, url in answer.masters.items():
-            self._masters.learn(token, url)
+        for token, seen in answer.observations.items():
+            self._masters.learn(token, seen.master)
         told = answer.observations.keys() | answer.malformed.keys()
         self._unknown.discard(told)
         errors = [
@@ -225,7 +243,7 @@ class Qencode:
         self._not_known((token for token in call.tokens if token not in told), alone=False)
         return (found,), ()
 
-    def _ask(self, call: _Call, watched: Mapping[str, float]) -> Statuses | Refusal:
+    def _ask(self, call: Call, watched: Mapping[str, Watched]) -> Statuses | Refusal:
         """POST one batch; raises `ApiError` for anything but statuses and tokens that are refused."""
         answer = self._post(call, watched)
         if isinstance(answer, Refusal) and answer.verdict is Verdict.RETRY:
@@ -247,7 +265,7 @@ class Qencode:
             retry_after=answer.retry_after,
         )
 
-    def _post(self, call: _Call, watched: Mapping[str, float]) -> Statuses | Refusal:
+    def _post(self, call: Call, watched: Mapping[str, Watched]) -> Statuses | Refusal:
         form = {"task_tokens": ",".join(call.tokens)}
         try:
             answer = self._transport.post(call.endpoint, call.url, form, self._timeouts[call.endpoint])
@@ -257,33 +275,40 @@ class Qencode:
             raise
         try:
             return read(answer.body, {token: watched[token] for token in call.tokens})
-        except (msgspec.DecodeError, RecursionError) as error:
+        except msgspec.DecodeError as error:
             raise self._transport.error(call.endpoint, ErrorReason.INVALID_RESPONSE, str(error)) from None
 
-    def _narrow(self, call: _Call) -> Sequence[_Call]:
-        """Isolate the bad token of a batch that was refused as a whole (error 13), by halves."""
+    def _narrow(self, call: Call, refusal: Refusal) -> Sequence[Call]:
+        """Isolate the bad token of a batch that was refused as a whole (error 13), by halves.
+
+        Raises:
+            ApiError: enough was halved in this poll; the rest has to wait for the next one.
+        """
         if call.endpoint is Endpoint.QENCODE_MASTER:
             return self._at_api(call.tokens)
         if len(call.tokens) == 1:
             self._not_known(call.tokens, alone=True)
             return ()
+        if next(self._halvings, self) is self:
+            message = f"API error {refusal.code}: more refused tokens than one poll isolates"
+            raise self._transport.error(call.endpoint, ErrorReason.API, message)
         middle = len(call.tokens) // 2
         return [replace(call, tokens=half) for half in (call.tokens[:middle], call.tokens[middle:])]
 
-    def _at_api(self, tokens: Iterable[str]) -> Sequence[_Call]:
-        return list(_batches(self._api, Endpoint.QENCODE_API, tokens))
+    def _at_api(self, tokens: Iterable[str]) -> Sequence[Call]:
+        return list(batches(self._api, Endpoint.QENCODE_API, tokens))
 
     def _not_known(self, tokens: Iterable[str], *, alone: bool) -> None:
         for token in tokens:
-            if self._unknown.add(token, alone=alone):
-                _log.warning("token unknown to the API", account=str(self.account), task=self._label(token))
+            self._unknown.add(token, alone=alone)
+
+    def _tell_unknown(self, tokens: Collection[str]) -> None:
+        if tokens:
+            example = self._label(min(tokens))
+            _log.warning(
+                "tokens unknown to the API", account=str(self.account), number=len(tokens), task=example
+            )
 
 
 def _source_error(message: str) -> ApiError:
     return ApiError(message, reason=ErrorReason.INVALID_RESPONSE, endpoint=Endpoint.QENCODE_TOKENS)
-
-
-def _batches(url: str, endpoint: Endpoint, tokens: Iterable[str]) -> Iterator[_Call]:
-    rest = iter(tokens)
-    while batch := tuple(islice(rest, BATCH)):
-        yield _Call(url, endpoint, batch)

@@ -8,15 +8,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from exporter.model import PHASES, Observation, Provider, State
-from exporter.providers.failures import MAX_MESSAGE, classify
+from exporter.model import PHASES, Media, Observation, Provider, State
+from exporter.providers.decoding import decode
+from exporter.providers.failures import classify, readable
+from exporter.providers.qencode_media import LISTS, media
+from exporter.providers.qencode_tokens import Watched
 
 _PHASES: Final = PHASES[Provider.QENCODE]
 _MAX_PHASE: Final = 64
+_MAX_URL: Final = 512
 _FLAGS: Final = {"": 0, "false": 0, "no": 0, "none": 0, "null": 0, "true": 1, "yes": 1}
 
 # How far a job is; downloading and queued come in either order.
@@ -39,6 +43,7 @@ class Verdict(Enum):
     GIVE_UP = "the account is refused as a whole"
     WAIT = "asked too often"
     REPORT = "the call itself is wrong"
+    TROUBLE = "a code that we do not know"
 
 
 _VERDICTS: Final[Mapping[int, Verdict]] = {
@@ -59,7 +64,7 @@ class Refusal:
 
     Attributes:
         code: Qencode's number.
-        verdict: What it calls for; an unknown code is like one that refuses the account.
+        verdict: What it calls for.
         message: Qencode's words.
         retry_after: Seconds to wait, if it says so.
     """
@@ -76,12 +81,10 @@ class Statuses:
 
     Attributes:
         observations: By token; a token that is not in here is not known where we asked.
-        masters: The `status_url` of each token that came with one, unchecked.
         malformed: What is wrong with each status that could not be read, by token.
     """
 
     observations: Mapping[str, Observation] = field(default_factory=dict)
-    masters: Mapping[str, str] = field(default_factory=dict)
     malformed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,51 +103,52 @@ class _Status(msgspec.Struct):
     error_description: object = None
     status_url: object = None
     warnings: object = None
+    videos: object = None
+    audios: object = None
+    images: object = None
+    texts: object = None
 
 
 _envelope: Final = msgspec.json.Decoder(_Envelope)
 _status: Final = msgspec.json.Decoder(_Status)
 
 
-def read(body: bytes, watched: Mapping[str, float]) -> Statuses | Refusal:
+def read(body: bytes, watched: Mapping[str, Watched]) -> Statuses | Refusal:
     """Read one answer.
 
     Args:
         body: The answer of `/v1/status`.
-        watched: The tokens of the call, each with the time since which it is watched. Nothing that the
-            answer says about other tokens is taken.
+        watched: The tokens of the call. Nothing that the answer says about other tokens is taken.
 
     Raises:
         msgspec.DecodeError: the answer is not the JSON that it should be.
     """
-    envelope = _decoded(_envelope, body)
+    envelope = decode(_envelope, body)
     code = _code(envelope.error)
     if code is None:
         raise msgspec.ValidationError("`error` is neither a number nor a flag")
     if code:
         return Refusal(
             code=code,
-            verdict=_VERDICTS.get(code, Verdict.GIVE_UP),
+            verdict=_VERDICTS.get(code, Verdict.TROUBLE),
             message=_text(envelope.message) or _text(envelope.error_description),
             retry_after=_number(envelope.retry_after),
         )
     if envelope.statuses is None:
         raise msgspec.ValidationError("neither `statuses` nor an error code")
     found = envelope.statuses if isinstance(envelope.statuses, dict) else {}
-    observations, masters, malformed = {}, {}, {}
-    for token, since in watched.items():
+    observations, malformed = {}, {}
+    for token in watched:
         raw = found.get(token)
         if raw is None or bytes(raw) == b"null":
             continue
         try:
-            status = _decoded(_status, raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+            status = decode(_status, raw)
+        except msgspec.DecodeError as error:
             malformed[token] = str(error)
             continue
-        observations[token] = observe(token, status, since)
-        if url := _text(status.status_url):
-            masters[token] = url
-    return Statuses(observations, masters, malformed)
+        observations[token] = observe(token, status, watched[token])
+    return Statuses(observations, malformed)
 
 
 def lags(seen: Observation, known: Observation) -> bool:
@@ -161,19 +165,19 @@ def lags(seen: Observation, known: Observation) -> bool:
     return before is not None and after is not None and after < before
 
 
-def observe(token: str, status: _Status, since: float) -> Observation:
-    """Say in our words what one status object tells; `since` is when the token began to be watched."""
+def observe(token: str, status: _Status, watched: Watched) -> Observation:
+    """Say in our words what one status object tells."""
     phase = status.status.strip().lower()[:_MAX_PHASE] or State.UNKNOWN
     # A job can stop with `status: encoding, error: 1`: the flag outweighs the word.
     failed = _code(status.error) != 0
     state = State.FAILED if failed else _PHASES.get(phase, State.UNKNOWN)
-    message = _text(status.error_description)[:MAX_MESSAGE]
+    message = readable(status.error_description)
     return Observation(
         task=token,
         task_type="transcode",
         phase=phase,
         state=state,
-        dated=since,
+        dated=watched.since,
         progress=1.0 if state is State.COMPLETED else _ratio(status.percent),
         # A retry is a new job under a new token; the old one ends as `restarted`.
         retries=int(phase == "restarted"),
@@ -181,7 +185,14 @@ def observe(token: str, status: _Status, since: float) -> Observation:
         warnings=len(status.warnings) if isinstance(status.warnings, list | dict) else 0,
         reason=classify(message) if state is State.FAILED else None,
         message=message,
+        media=_media(status) if state is State.COMPLETED else (),
+        labels=watched.labels,
+        master=_text(status.status_url)[:_MAX_URL],
     )
+
+
+def _media(status: _Status) -> tuple[Media, ...]:
+    return media({name: getattr(status, name) for name in LISTS})
 
 
 def _ratio(percent: float | str | None) -> float | None:
@@ -210,14 +221,3 @@ def _code(error: int | str | None) -> int | None:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-_T = TypeVar("_T")
-
-
-def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | msgspec.Raw) -> _T:
-    try:
-        return decoder.decode(data)
-    except UnicodeDecodeError:
-        # Not an error of msgspec's own: it looks into a text only when it makes one.
-        raise msgspec.DecodeError("not UTF-8") from None

@@ -82,7 +82,9 @@ class Masters:
         return self._urls.get(token)
 
     def learn(self, token: str, url: str) -> None:
-        """Remember the `status_url` of a token's newest answer, if it may be called."""
+        """Remember the `status_url` of a token's newest answer, if there is one and it may be called."""
+        if not url:
+            return
         if is_allowed(url, self._hosts, plain=self._plain):
             self._urls[token] = url
             return

@@ -14,11 +14,27 @@ _TELLING: Final = 8
 """Characters of a token that tell which one it is, at the end of a text that was cut off."""
 
 
+class Watched(Protocol):
+    """What is known about a token before anybody is asked."""
+
+    @property
+    def since(self) -> float:
+        """Since when it is watched (steady seconds)."""
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """The custom labels of its task, by name."""
+
+
 class Tokens(Protocol):
     """Which tokens to watch."""
 
-    def current(self) -> Mapping[str, float]:
-        """Return each token with the time since which it is watched."""
+    def current(self) -> Mapping[str, Watched]:
+        """Return every token."""
+
+    @property
+    def sources(self) -> Collection[str]:
+        """The names of all sources."""
 
     @property
     def failures(self) -> Mapping[str, str]:

@@ -43,10 +43,12 @@ class Page:
     Attributes:
         observations: What was said about tasks, in the order of the answer.
         position: How far the account has been read (seconds, the provider's clock); None if unchanged.
+        at: When it came, by the clock that dates the observations; None for the steady clock.
     """
 
     observations: tuple[Observation, ...]
     position: float | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,22 @@ class Known(Protocol):
         """How far the account has been read; None before the first page."""
 
     @property
-    def tasks(self) -> Mapping[str, Task]:
-        """Every task that is remembered, by id."""
+    def tasks(self) -> Collection[str]:
+        """The ids of all tasks that are remembered."""
 
     @property
     def active(self) -> Mapping[str, Task]:
-        """Those that have not ended."""
+        """The tasks that have not ended, by id."""
+
+    def task(self, task_id: str) -> Task | None:
+        """Return what is known about a task."""
+
+    def ended_before(self, moment: float, most: int) -> tuple[str, ...]:
+        """Return at most so many tasks that ended before a moment (steady seconds), the oldest first."""
 
 
-class Telemetry(Protocol):
-    """Where a provider tells how asking went."""
+class RequestTelemetry(Protocol):
+    """Where requests are counted."""
 
     def requested(self, account: Account, endpoint: Endpoint, code: str, seconds: float) -> None:
         """Count a request and its latency; `code` is the HTTP status or `none`."""
@@ -92,8 +100,15 @@ class Telemetry(Protocol):
     def failed(self, account: Account, endpoint: Endpoint, reason: ErrorReason) -> None:
         """Count an error by its reason."""
 
+
+class TokenTelemetry(Protocol):
+    """Where it is told how the tokens are."""
+
     def unknown_tokens(self, account: Account, tokens: Collection[str]) -> None:
         """Tell the tokens that the API does not know at present."""
+
+    def token_sources(self, account: Account, good: Mapping[str, bool]) -> None:
+        """Tell of each source of tokens whether it could be read."""
 
 
 class Service(Protocol):

@@ -15,7 +15,7 @@ import urllib3
 
 from exporter.model import Account, Clock, Endpoint, ErrorReason
 from exporter.providers.http import Deadline, TooLargeError, create_session, read_body
-from exporter.providers.service import ApiError, Telemetry
+from exporter.providers.service import ApiError, RequestTelemetry
 
 MAX_ANSWER: Final = 32 * 1024 * 1024
 """Bytes of one answer, decompressed; a page of 1,000 Livepeer tasks is about 1 MiB."""
@@ -26,6 +26,7 @@ DEFAULT_PAUSE: Final = 30.0
 MAX_PAUSE: Final = 3600.0
 """Seconds; a provider that asks for more is asked again all the same."""
 
+_CLOCK_TOLERANCE: Final = 5.0
 _EXCERPT: Final = 200
 _TIMEOUTS: Final = (
     TimeoutError,
@@ -43,6 +44,15 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    def moment(self, now: float) -> float:
+        """Return when it was made, by the clock of the server.
+
+        A `Date` has whole seconds and is on its way for a while: one that is no further from `now`, our
+        own time, tells no difference between the clocks.
+        """
+        date = http_date(self.headers.get("Date", ""))
+        return now if date is None or abs(date - now) <= _CLOCK_TOLERANCE else date
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -57,9 +67,11 @@ class _Question:
     accept: int | None = None
 
     @property
-    def host(self) -> str:
-        """The part of the URL that may be shown: the rest can hold a token."""
-        return urllib3.util.parse_url(self.url).netloc or self.url
+    def place(self) -> str:
+        """The part of the URL that may be shown: the query, and all of a discovery's, can hold a secret."""
+        url = urllib3.util.parse_url(self.url)
+        path = "" if self.endpoint is Endpoint.QENCODE_TOKENS else url.path or ""
+        return f"{url.netloc or self.url}{path}"
 
 
 class Transport:
@@ -72,7 +84,7 @@ class Transport:
         timeout: float,
         concurrency: int,
         clock: Clock,
-        telemetry: Telemetry,
+        telemetry: RequestTelemetry,
         api_key: str = "",
     ) -> None:
         """Open nothing yet.
@@ -183,12 +195,12 @@ class Transport:
                     raise TimeoutError("the answer took too long")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = _reason(error, overdue=deadline.passed)
-            raise self.error(question.endpoint, reason, f"{question.host}: {_innermost(error)}") from None
+            raise self.error(question.endpoint, reason, f"{question.place}: {_innermost(error)}") from None
         except TooLargeError:
             raise self.error(
                 question.endpoint,
                 ErrorReason.TOO_LARGE,
-                f"{question.host}: the answer exceeds {MAX_ANSWER} bytes",
+                f"{question.place}: the answer exceeds {MAX_ANSWER} bytes",
             ) from None
         finally:
             self._telemetry.requested(
@@ -201,13 +213,16 @@ class Transport:
     def _refusal(self, question: _Question, response: requests.Response, body: bytes) -> ApiError:
         status = response.status_code
         words = "redirects are not followed, set base_url to the final address"
-        if status // 100 != 3:
+        if question.endpoint is Endpoint.QENCODE_TOKENS:
+            # It may repeat its URL, which may hold a secret.
+            words = ""
+        elif status // 100 != 3:
             # Redacted before it is cut, lest half a key be left at the end.
             words = " ".join(self._redact(body.decode(errors="replace"))[: 4 * _EXCERPT].split())[:_EXCERPT]
         return self.error(
             question.endpoint,
             _refusal_reason(status),
-            f"{question.host}: HTTP {status} {words}".rstrip(),
+            f"{question.place}: HTTP {status} {words}".rstrip(),
             status=status,
             retry_after=_retry_after(response.headers.get("Retry-After"), self._clock.time()),
         )
@@ -255,11 +270,15 @@ def _refusal_reason(status: int) -> ErrorReason:
 
 def _retry_after(text: str | None, now: float) -> float | None:
     """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
+    if text is None or text.strip().isdecimal():
+        return float(text) if text else None
+    date = http_date(text)
+    return None if date is None else date - now
+
+
+def http_date(text: str) -> float | None:
+    """Read a date as in the headers `Date` and `Retry-After`; None if it is none."""
     try:
-        return email.utils.parsedate_to_datetime(text).timestamp() - now
+        return email.utils.parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -14,6 +14,7 @@ from threading import Event, Lock
 from typing import Protocol, overload
 
 from exporter.simulator.answer import Answer, Request
+from exporter.simulator.clock import SimulatedClock
 from exporter.simulator.faults import OVERSIZE_BYTES, Fault, FaultKind, Faults, spoiled
 
 # The vendor's server closes an idle connection after this many seconds, as its Keep-Alive header says.
@@ -86,6 +87,7 @@ class Server(ThreadingHTTPServer):
         service: What answers.
         faults: The faults to apply.
         log: Where requests are recorded.
+        clock: Dates the answers.
         port: The port on 127.0.0.1; 0 for any free one.
     """
 
@@ -93,11 +95,14 @@ class Server(ThreadingHTTPServer):
     # A burst of connections must not be answered by the kernel with resets.
     request_queue_size = 256
 
-    def __init__(self, service: Service, faults: Faults, log: RequestLog, port: int = 0) -> None:
+    def __init__(
+        self, service: Service, faults: Faults, log: RequestLog, clock: SimulatedClock, port: int = 0
+    ) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.service = service
         self.faults = faults
         self.log = log
+        self.clock = clock
         self.connections = 0
         self.stopping = Event()
         self._open: set[socket.socket] = set()
@@ -208,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(head + body)
 
     def _connection_headers(self) -> dict[str, str]:
-        date = {"Date": formatdate(usegmt=True)}
+        date = {"Date": formatdate(self.server.clock.time(), usegmt=True)}
         if self.close_connection:
             return date | {"Connection": "close"}
         return date | {"Connection": "keep-alive", "Keep-Alive": f"timeout={KEEP_ALIVE_SECONDS}"}

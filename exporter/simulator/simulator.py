@@ -86,7 +86,7 @@ class Simulator:
         servers: list[Server] = []
         try:
             for service, port in zip(services, self._ports, strict=True):
-                servers.append(Server(service, self.faults, self.requests, port))
+                servers.append(Server(service, self.faults, self.requests, self.clock, port))
         except OSError:
             for server in servers:
                 server.stop()

@@ -1,62 +1,154 @@
 """What is known about one account's tasks, and the changes that it grows by."""
 
 import threading
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections import ChainMap, Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
-from exporter.model import OTHER, PHASES, Account, Observation, State, Task
-from exporter.tracking.tally import Count, Tally, counts
-from exporter.tracking.tracker import advance
+import msgspec
+
+from exporter.model import OTHER, PHASES, Account, Observation, State, Task, Transition
+from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally, counts
+from exporter.tracking.tracker import Moment, advance
 
 MAX_UNKNOWN_PHASES: Final = 16
 """Phases outside the documentation that get a label of their own; any further one is `other`."""
 
+_pack = msgspec.json.Encoder().encode
+_unpack = msgspec.json.Decoder(Task).decode
+
+
+_OBSERVED: Final[Mapping[Tally, Callable[[Transition], float | None]]] = {
+    Tally.DURATION: lambda transition: transition.duration,
+    Tally.PHASE_DURATION: lambda transition: transition.phase_duration,
+}
+
+
+class PackedTask(NamedTuple):
+    """A task as it is stored: when it ended, and the rest, packed."""
+
+    ended: float | None
+    body: bytes
+
+
+def pack(task: Task) -> PackedTask:
+    """Pack a task; small, because what has no value takes no room."""
+    return PackedTask(task.ended, _pack(task))
+
+
+class Exemplar(NamedTuple):
+    """A task that stands for the last event of a counter.
+
+    Attributes:
+        task: Its id.
+        value: What it added; of a histogram, what was observed.
+        at: When (steady seconds).
+    """
+
+    task: str
+    value: float
+    at: float
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one page of a poll adds to the knowledge of an account: the unit that a ledger commits.
+    """What one part of a poll makes of the knowledge of an account: the unit that a ledger commits.
 
     Attributes:
         account: Whose tasks these are.
+        at: When it came about (steady seconds).
+        opened: When the account was first watched.
+        position: How far it has now been read.
         tasks: New and changed tasks.
         gone: Ids of tasks to forget.
-        counts: What is added to the counters.
-        position: How far the account has been read; None if unchanged.
+        counts: Where the counters that moved now stand.
+        exemplars: The tasks that moved them.
+        failed: The tasks that have failed.
     """
 
     account: Account
+    at: float
+    opened: float
+    position: float | None
     tasks: tuple[Task, ...]
     gone: tuple[str, ...]
-    counts: Mapping[Count, int]
-    position: float | None
+    counts: Mapping[Count, float]
+    exemplars: Mapping[Count, Exemplar]
+    failed: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent picture of an account: the tasks that have series, and all counters."""
+    """One consistent picture of an account: the tasks that have series, and all counters.
+
+    Attributes:
+        account: The account.
+        at: When it was taken (steady seconds).
+        tasks: Active tasks, and ended ones until the retention is over.
+        counts: Where the counters stand.
+        exemplars: The last task of counters that tell one.
+    """
 
     account: Account
+    at: float
     tasks: tuple[Task, ...]
-    counts: Mapping[Count, int]
+    counts: Mapping[Count, float]
+    exemplars: Mapping[Count, Exemplar]
 
 
 class Knowledge:
-    """Everything that is known about one account. One thread writes, any may take snapshots."""
+    """Everything that is known about one account. One thread writes, any may take snapshots.
 
-    def __init__(self, account: Account, opened: float) -> None:
-        """Know nothing yet; `opened` is when the account is first watched (seconds since the epoch)."""
+    A task is in one of three places: active, recently ended (it still has series), or ended, where it is
+    kept packed and in the order of the ends.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        opened: float,
+        *,
+        retention: float = 900.0,
+        buckets: Buckets = DEFAULT_BUCKETS,
+        position: float | None = None,
+        tasks: Mapping[str, PackedTask] = MappingProxyType({}),
+        counts: Mapping[Count, float] = MappingProxyType({}),
+        now: float = 0.0,
+    ) -> None:
+        """Know nothing yet, or what is remembered.
+
+        Args:
+            account: The account.
+            opened: When it was first watched (steady seconds).
+            retention: Seconds for which an ended task keeps its series.
+            buckets: Of the histograms.
+            position: How far it has been read.
+            tasks: Remembered tasks, in the order in which they ended.
+            counts: Where the counters stand.
+            now: The present (steady seconds), to tell which of the tasks ended recently.
+        """
         self.account = account
         self.opened = opened
+        self.retention = retention
+        self._buckets = buckets
         self._lock = threading.Lock()
-        self._tasks: dict[str, Task] = {}
         self._active: dict[str, Task] = {}
         self._recent: dict[str, Task] = {}
-        self._counts: Counter[Count] = Counter()
-        self._unknown_phases: set[str] = set()
-        self._position: float | None = None
+        self._ended: dict[str, PackedTask] = {}
+        self._counts: dict[Count, float] = dict(counts)
+        self._exemplars: dict[Count, Exemplar] = {}
+        self._unknown_phases = self._unknown(counts)
+        self._position = position
+        for task_id, packed in tasks.items():
+            if packed.ended is None:
+                self._active[task_id] = _past(_unpack(packed.body), now)
+            elif now - packed.ended < retention:
+                self._recent[task_id] = _past(_unpack(packed.body), now)
+            else:
+                self._ended[task_id] = packed
 
     @property
     def position(self) -> float | None:
@@ -64,18 +156,30 @@ class Knowledge:
         return self._position
 
     @property
-    def tasks(self) -> Mapping[str, Task]:
-        """Every task that is remembered, by id. For the thread that writes."""
-        return MappingProxyType(self._tasks)
+    def active(self) -> Mapping[str, Task]:
+        """The tasks that have not ended. For the thread that writes."""
+        return MappingProxyType(self._active)
 
     @property
-    def active(self) -> Mapping[str, Task]:
-        """Those that have not ended. For the thread that writes."""
-        return MappingProxyType(self._active)
+    def tasks(self) -> Collection[str]:
+        """The ids of all tasks that are remembered. For the thread that writes."""
+        return ChainMap[str, object](self._active, self._recent, self._ended)  # type: ignore[arg-type]
+
+    def task(self, task_id: str) -> Task | None:
+        """Return what is known about a task. For the thread that writes."""
+        if task := self._active.get(task_id) or self._recent.get(task_id):
+            return task
+        packed = self._ended.get(task_id)
+        return None if packed is None else _unpack(packed.body)
+
+    def ended_before(self, moment: float, most: int) -> tuple[str, ...]:
+        """Return at most so many tasks that ended before a moment (steady seconds), the oldest first."""
+        oldest = islice(self._ended.items(), most)
+        return tuple(task_id for task_id, packed in oldest if packed.ended is None or packed.ended < moment)
 
     def plan(
         self,
-        now: float,
+        now: Moment,
         *,
         observations: Iterable[Observation] = (),
         gone: Iterable[str] = (),
@@ -84,61 +188,96 @@ class Knowledge:
         """Work out what an answer changes, without changing anything.
 
         Args:
-            now: Seconds since the epoch.
+            now: When it came.
             observations: What it said, in its order.
             gone: Ids of tasks to forget.
             position: How far the account has now been read; None if unchanged.
         """
         tasks: dict[str, Task] = {}
         added: Counter[Count] = Counter()
+        exemplars: dict[Count, Exemplar] = {}
+        failed: list[Task] = []
         phases = set(self._unknown_phases)
         for observation in observations:
             seen = self._bounded(observation, phases)
-            before = tasks.get(seen.task) or self._tasks.get(seen.task)
+            before = tasks.get(seen.task) or self.task(seen.task)
             if transition := advance(before, seen, now, self.opened):
                 tasks[seen.task] = transition.after
-                for count, number in counts(transition):
-                    added[count] += number
-        forgotten = tuple(task for task in gone if task in self._tasks)
-        return Change(self.account, tuple(tasks.values()), forgotten, added, position)
+                if transition.entered and seen.state is State.FAILED:
+                    failed.append(transition.after)
+                for count, number in counts(transition, self._buckets):
+                    added[count] += number  # type: ignore[assignment]
+                    observed = _OBSERVED[count.tally](transition) if count.tally in _OBSERVED else None
+                    value = number if observed is None else observed
+                    exemplars[count] = Exemplar(seen.task, value, now.steady)
+        return Change(
+            account=self.account,
+            at=now.steady,
+            opened=self.opened,
+            position=self._position if position is None else position,
+            tasks=tuple(tasks.values()),
+            gone=tuple(task_id for task_id in gone if self.task(task_id)),
+            counts={count: self._counts.get(count, 0) + number for count, number in added.items()},
+            exemplars=exemplars,
+            failed=tuple(failed),
+        )
 
     def apply(self, change: Change) -> None:
         """Make a change visible, whole."""
         with self._lock:
+            for task_id in (*(task.id for task in change.tasks), *change.gone):
+                self._active.pop(task_id, None)
+                self._recent.pop(task_id, None)
+                self._ended.pop(task_id, None)
             for task in change.tasks:
-                self._tasks[task.id] = task
-                here, there = (
-                    (self._active, self._recent) if task.ended is None else (self._recent, self._active)
-                )
-                here[task.id] = task
-                there.pop(task.id, None)
-            for task_id in change.gone:
-                for index in (self._tasks, self._active, self._recent):
-                    index.pop(task_id, None)
+                (self._active if task.ended is None else self._recent)[task.id] = task
             self._counts.update(change.counts)
-            for count in change.counts:
-                if count.tally is Tally.PHASE_ENTRIES and count.labels[2] == State.UNKNOWN:
-                    self._unknown_phases.add(count.labels[1])
-            if change.position is not None:
-                self._position = change.position
+            self._exemplars.update(change.exemplars)
+            self._unknown_phases |= self._unknown(change.counts)
+            self._position = change.position
+            for task in [task for task in self._recent.values() if not self._lately(task, change.at)]:
+                self._ended[task.id] = pack(self._recent.pop(task.id))
 
-    def snapshot(self, now: float, retention: float) -> Snapshot:
-        """Return the active tasks, those that ended less than `retention` seconds ago, and the counters."""
+    def snapshot(self, now: float) -> Snapshot:
+        """Return the present picture; `now` in steady seconds."""
         with self._lock:
-            self._recent = {
-                task.id: task
-                for task in self._recent.values()
-                if task.ended is not None and now - task.ended < retention
-            }
+            recent = (task for task in self._recent.values() if self._lately(task, now))
             return Snapshot(
-                self.account, (*self._active.values(), *self._recent.values()), dict(self._counts)
+                account=self.account,
+                at=now,
+                tasks=(*self._active.values(), *recent),
+                counts=dict(self._counts),
+                exemplars=dict(self._exemplars),
             )
+
+    def dump(self) -> tuple[Mapping[str, PackedTask], Mapping[Count, float]]:
+        """Return everything, to be stored anew."""
+        with self._lock:
+            unpacked = (*self._active.values(), *self._recent.values())
+            return {**self._ended, **{task.id: pack(task) for task in unpacked}}, dict(self._counts)
+
+    def _lately(self, task: Task, now: float) -> bool:
+        return task.ended is None or now - task.ended < self.retention
 
     def _bounded(self, seen: Observation, phases: set[str]) -> Observation:
         """Keep the number of labels bounded, whatever words a provider comes up with."""
         if seen.phase in PHASES[self.account.provider] or seen.phase in phases:
             return seen
         if len(phases) >= MAX_UNKNOWN_PHASES:
-            return replace(seen, phase=OTHER)
+            return msgspec.structs.replace(seen, phase=OTHER)
         phases.add(seen.phase)
         return seen
+
+    def _unknown(self, counts: Iterable[Count]) -> set[str]:
+        """Return the phases outside the documentation; a task can fail in one of them as well."""
+        documented = PHASES[self.account.provider]
+        entered = {count.labels[1] for count in counts if count.tally is Tally.PHASE_ENTRIES}
+        return {phase for phase in entered if phase not in documented}
+
+
+def _past(task: Task, now: float) -> Task:
+    """Leave nothing in the future, should the machine's clock have been set back while nobody watched."""
+    if max(task.changed, task.ended or 0.0) <= now:
+        return task
+    ended = None if task.ended is None else min(task.ended, now)
+    return msgspec.structs.replace(task, changed=min(task.changed, now), ended=ended)

@@ -1,13 +1,15 @@
-"""Which Qencode tokens to watch: those of the configuration, of a file and of a discovery over HTTP.
+"""Which Qencode tokens to watch, from every source there is: configuration, file, discovery, our API.
 
 File and discovery have the formats of Prometheus' `file_sd` and `http_sd`: a list of groups of targets; a
-target is a token. A source that fails keeps its last good list and leaves the others alone.
+target is a token, and the group's labels are its custom ones. A source that fails keeps its last good list
+and leaves the others alone. A token of several sources is one task.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import stat
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -18,9 +20,31 @@ from exporter.model import Account, Clock
 REFRESH_INTERVAL: Final = 10.0
 """Seconds for which what a discovery over HTTP answered is good."""
 
+MAX_LABELS: Final = 16
+"""Custom labels of one token; more are left out."""
+
 _TOKEN: Final = re.compile(r"[!-+\--~]{1,256}")
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MAX_LABEL_VALUE: Final = 256
+_MAX_DEPTH: Final = 16
+_MAX_FILE: Final = 32 * 1024 * 1024
+_MAX_SHOWN: Final = 64
+
+Labels = Mapping[str, str]
 
 _log = structlog.get_logger()
+
+
+class WatchedToken(NamedTuple):
+    """What is known about a token before anybody is asked.
+
+    Attributes:
+        since: Since when it is watched (steady seconds).
+        labels: The custom labels of its task, sorted by name.
+    """
+
+    since: float
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class SourceError(Exception):
@@ -34,8 +58,8 @@ class Source(Protocol):
     def name(self) -> str:
         """What the configuration calls it."""
 
-    def read(self) -> Collection[str] | None:
-        """Return all its tokens; None if they are what they were. Raises `SourceError`."""
+    def read(self) -> Mapping[str, Labels] | None:
+        """Return all its tokens with their labels; None if they are what they were. Raises `SourceError`."""
 
 
 class FixedSource:
@@ -44,9 +68,9 @@ class FixedSource:
     name = "task_tokens"
 
     def __init__(self, tokens: Collection[str]) -> None:
-        self._tokens: Collection[str] | None = tokens
+        self._tokens: Mapping[str, Labels] | None = {token: {} for token in tokens}
 
-    def read(self) -> Collection[str] | None:
+    def read(self) -> Mapping[str, Labels] | None:
         """Return the tokens, once."""
         tokens, self._tokens = self._tokens, None
         return tokens
@@ -59,18 +83,20 @@ class FileSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._version: tuple[int, int, int] | None = None
+        self._version: tuple[int, ...] | None = None
 
-    def read(self) -> Collection[str] | None:
+    def read(self) -> Mapping[str, Labels] | None:
         """Return the tokens if the file changed."""
         # Unset until this version turns out to be good: one that was good is read again once it is back.
         good, self._version = self._version, None
         try:
             status = self._path.stat()
-            version = (status.st_mtime_ns, status.st_size, status.st_ino)
+            version = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             if version == good:
                 self._version = good
                 return None
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE:
+                raise SourceError(f"{self._path}: not a regular file of at most {_MAX_FILE} bytes")
             text = self._path.read_bytes()
         except OSError as error:
             raise SourceError(f"{self._path}: {error.strerror}") from None
@@ -78,7 +104,7 @@ class FileSource:
         self._version = version
         return tokens
 
-    def _parse(self, text: bytes) -> Sequence[str]:
+    def _parse(self, text: bytes) -> Mapping[str, Labels]:
         try:
             return read_groups(_load(text))
         except yaml.YAMLError as error:
@@ -100,15 +126,17 @@ class HttpSource:
         self._clock = clock
         self._good_until = float("-inf")
 
-    def read(self) -> Collection[str] | None:
+    def read(self) -> Mapping[str, Labels] | None:
         """Return the tokens, unless they were read a moment ago."""
         if self._clock.monotonic() < self._good_until:
             return None
-        self._good_until = self._clock.monotonic() + REFRESH_INTERVAL
         try:
             return read_groups(msgspec.json.decode(self._fetch()))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise SourceError(str(error)) from None
+        finally:
+            # From the end: one that takes as long as the interval must not be asked without a pause.
+            self._good_until = self._clock.monotonic() + REFRESH_INTERVAL
 
 
 class _Group(msgspec.Struct):
@@ -116,10 +144,62 @@ class _Group(msgspec.Struct):
     labels: dict[str, str] = {}
 
 
-def read_groups(value: object) -> Sequence[str]:
-    """Return the tokens of a list of target groups. Raises `msgspec.ValidationError`."""
-    groups = msgspec.convert(value, list[_Group])
-    return [token.strip() for group in groups for token in group.targets]
+class GivenSource:
+    """The tokens that were given by our API."""
+
+    name = "api"
+
+    def __init__(self, tokens: Callable[[], Mapping[str, Labels]]) -> None:
+        """Ask nothing yet; `tokens` returns what was given."""
+        self._given = tokens
+
+    def read(self) -> Mapping[str, Labels] | None:
+        """Return the tokens."""
+        return self._given()
+
+
+def read_groups(value: object) -> Mapping[str, Labels]:
+    """Return the tokens of a list of target groups, with their labels. Raises `msgspec.ValidationError`."""
+    tokens: dict[str, Labels] = {}
+    for group in msgspec.convert(value, list[_Group]):
+        for token in group.targets:
+            tokens[token.strip()] = {**tokens.get(token.strip(), {}), **group.labels}
+    return tokens
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be a token: it goes into a comma-separated list."""
+    return bool(_TOKEN.fullmatch(text))
+
+
+def label_mistake(labels: Labels) -> str | None:
+    """Return what keeps labels from standing on a metric, if anything does; see `custom_labels`.
+
+    >>> label_mistake({"customer-id": "7"})
+    "'customer-id' is not the name of a label: letters, digits and _, no digit first, no __ first"
+    """
+    for name, value in labels.items():
+        if not _LABEL.fullmatch(name) or name.startswith("__"):
+            shown = repr(name[:_MAX_SHOWN])
+            return f"{shown} is not the name of a label: letters, digits and _, no digit first, no __ first"
+        if len(value) > _MAX_LABEL_VALUE:
+            return f"the value of {name[:_MAX_SHOWN]} is longer than {_MAX_LABEL_VALUE} characters"
+    if len(labels) > MAX_LABELS:
+        return f"{len(labels)} labels; a token can have {MAX_LABELS}"
+    return None
+
+
+def custom_labels(labels: Labels) -> tuple[tuple[str, str], ...]:
+    """Return the labels that can stand on a metric, sorted.
+
+    Those that begin with `__` are not meant to, and others are bounded in number and length.
+    """
+    good = [
+        (name, value[:_MAX_LABEL_VALUE])
+        for name, value in sorted(labels.items())
+        if _LABEL.fullmatch(name) and not name.startswith("__")
+    ]
+    return tuple(good[:MAX_LABELS])
 
 
 def _load(text: bytes) -> object:
@@ -127,33 +207,52 @@ def _load(text: bytes) -> object:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        _check_depth(text)
         # Every scalar as the text it is: a token of digits is no number, and none is a date.
         return yaml.load(text, yaml.CBaseLoader)  # noqa: S506 - it makes texts, lists and maps, nothing else
 
 
+def _check_depth(text: bytes) -> None:
+    """Refuse, by the stream of events, what would end the process or keep it busy when it is built."""
+    depth = 0
+    for event in yaml.parse(text, yaml.CBaseLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+            raise RecursionError("nested too deeply, or with aliases")
+
+
 class Tokens:
-    """The tokens of one account, from all its sources, each with the time since which it is watched."""
+    """The tokens of one account, from all its sources."""
 
     def __init__(self, account: Account, sources: Iterable[Source], clock: Clock) -> None:
         self._account = account
         self._sources = tuple(sources)
         self._clock = clock
-        self._opened = clock.time()
-        self._lists: dict[str, Collection[str]] = {}
+        self._opened = clock.steady()
+        self._lists: dict[str, Mapping[str, Labels]] = {}
         self._since: dict[str, float] = {}
         self._failures: dict[str, str] = {}
 
-    def current(self) -> Mapping[str, float]:
-        """Ask every source; return each token with the time (seconds) since which it is watched.
+    def current(self) -> Mapping[str, WatchedToken]:
+        """Ask every source; return every token.
 
         What a source brings at its first answer has been there since the account was opened, as far as
         anybody can tell.
         """
         for source in self._sources:
             self._ask(source)
-        watched = {token for tokens in self._lists.values() for token in tokens}
-        self._since = {token: since for token, since in self._since.items() if token in watched}
-        return dict(self._since)
+        labels: dict[str, dict[str, str]] = {}
+        # In the order of the sources, whichever of them answered first: the later one wins.
+        for source in self._sources:
+            for token, given in self._lists.get(source.name, {}).items():
+                labels.setdefault(token, {}).update(given)
+        self._since = {token: since for token, since in self._since.items() if token in labels}
+        return {token: WatchedToken(self._since[token], custom_labels(labels[token])) for token in labels}
+
+    @property
+    def sources(self) -> Collection[str]:
+        """The names of all sources."""
+        return [source.name for source in self._sources]
 
     @property
     def failures(self) -> Mapping[str, str]:
@@ -169,11 +268,10 @@ class Tokens:
         if tokens is None:
             return
         self._failures.pop(source.name, None)
-        since = self._clock.time() if source.name in self._lists else self._opened
-        every = dict.fromkeys(tokens)
+        since = self._clock.steady() if source.name in self._lists else self._opened
         # In the order of the source, so that the same tokens make the same batches.
-        good = [token for token in every if _TOKEN.fullmatch(token)]
-        if bad := len(every) - len(good):
+        good = {token: labels for token, labels in tokens.items() if is_token(token)}
+        if bad := len(tokens) - len(good):
             _log.warning("not tokens, left out", account=str(self._account), source=source.name, number=bad)
         for token in good:
             self._since.setdefault(token, since)

@@ -1,16 +1,24 @@
 """The pages: metrics, health, and a landing page that leads to them."""
 
+import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Flask, Response, render_template, request
+import structlog
+from cheroot.errors import MaxSizeExceeded
+from flask import Flask, Response, abort, render_template, request
 from prometheus_client import CollectorRegistry
+from werkzeug.exceptions import HTTPException
 
 from exporter import __version__
 from exporter.model import Account
+from exporter.web.admin import MAX_BODY, GivenTokens, Reload, json_answer, lifecycle, token_api
 from exporter.web.negotiation import exposition
+from exporter.web.scrapes import Scrapes
+
+_log = structlog.get_logger()
 
 DEFAULT_SCRAPE_TIMEOUT: Final = 10.0
 """Seconds; Prometheus' own default, for a client that does not tell its time-out."""
@@ -39,25 +47,38 @@ class Site:
         refresh: Brings them up to date within so many seconds.
         accounts: What is watched, for the landing page.
         telemetry_path: Where the metrics are.
+        reload: Reads the configuration anew; None if that is not allowed over HTTP.
+        tokens: The tokens that are given over HTTP; None if that is not allowed.
         scrape_timeout_offset: Seconds that rendering and the way back may take.
     """
 
     registry: CollectorRegistry
     refresh: Callable[[float], None]
-    accounts: tuple[Account, ...]
+    accounts: Callable[[], Sequence[Account]]
     telemetry_path: str = "/metrics"
+    reload: Reload | None = None
+    tokens: GivenTokens | None = None
     scrape_timeout_offset: float = SCRAPE_TIMEOUT_OFFSET
 
 
 def create_app(site: Site) -> Flask:
     """Return the WSGI application."""
     app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.register_blueprint(lifecycle(site.reload))
+    app.register_blueprint(token_api(site.tokens))
+    _handle_errors(app)
+    app.before_request(_take_chunks)
+
+    scrapes = Scrapes(site.scrape_timeout_offset)
 
     @app.get(site.telemetry_path)
     def metrics() -> Response:
         timeout = scrape_timeout(request.headers.get("X-Prometheus-Scrape-Timeout-Seconds"))
-        site.refresh(max(0.0, timeout - site.scrape_timeout_offset))
-        return exposition(request, site.registry)
+        with scrapes.waiting(timeout) as seconds:
+            site.refresh(seconds)
+        with scrapes.rendering():
+            return exposition(request, site.registry)
 
     @app.get("/-/healthy")
     def healthy() -> Response:
@@ -75,6 +96,42 @@ def create_app(site: Site) -> Flask:
             return Response(page, headers=_PAGE_HEADERS)
 
     return app
+
+
+def _take_chunks() -> None:
+    """Read a body that comes in chunks, with a length that nobody has told.
+
+    The server leaves what is not read on the connection, where it would be taken for the next request.
+    """
+    if not request.environ.get("wsgi.input_terminated"):
+        return
+    try:
+        body = request.environ["wsgi.input"].read(MAX_BODY + 1)
+    except (OSError, MaxSizeExceeded):
+        abort(413)
+    except ValueError:
+        # Where it ends can't be told: after this status, the server closes the connection.
+        abort(413, "the chunks of the body can't be read")
+    if len(body) > MAX_BODY:
+        abort(413)
+    request.environ["wsgi.input"] = io.BytesIO(body)
+
+
+def _handle_errors(app: Flask) -> None:
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response | HTTPException:
+        if error.code is None or not request.path.startswith("/api/"):
+            return error
+        answer = json_answer(error.code, {"error": error.description})
+        # What the error says beside its words, like the methods that are allowed.
+        answer.headers.extend((name, text) for name, text in error.get_headers() if name == "Allow")
+        return answer
+
+    @app.errorhandler(Exception)
+    def bug(error: Exception) -> Response:
+        # Flask itself would log the path, and there a token can stand.
+        _log.error("request ended by a bug, please report it", page=request.endpoint, exc_info=error)
+        return json_answer(500, {"error": "a bug; the log says more"})
 
 
 def scrape_timeout(header: str | None) -> float:

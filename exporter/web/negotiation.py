@@ -12,7 +12,11 @@ _GZIP_LEVEL: Final = 1
 
 def exposition(request: Request, registry: CollectorRegistry) -> Response:
     """Render the registry as the Accept headers ask: text or OpenMetrics, gzipped or not."""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    except (TypeError, ValueError):
+        # The library does not expect a version that is no number.
+        encode, content_type = choose_encoder("")
     body = encode(registry)
     response = Response(body, content_type=content_type, headers={"Vary": "Accept, Accept-Encoding"})
     if request.accept_encodings.best_match(["gzip", "identity"]) == "gzip":

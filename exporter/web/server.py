@@ -6,8 +6,12 @@ from typing import Final
 from cheroot.wsgi import Server
 from flask import Flask
 
-THREADS: Final = 16
+THREADS: Final = 32
 """Requests at once; a scrape holds one until its polls are done."""
+
+_MAX_HEADER: Final = 64 * 1024
+_MAX_BODY: Final = 1024 * 1024
+"""Bytes of a body that the server itself refuses; the application refuses smaller ones, in better words."""
 
 
 class InvalidAddressError(ValueError):
@@ -47,6 +51,8 @@ def create_server(app: Flask, address: tuple[str, int]) -> Server:
         numthreads=THREADS,
         server_name="transcoding-exporter",
     )
+    server.max_request_header_size = _MAX_HEADER
+    server.max_request_body_size = _MAX_BODY
     try:
         server.prepare()
     except OSError as error:

@@ -15,6 +15,8 @@ from tests.scraping import openmetrics_families, scrape, text_families
 A = {"provider", "account"}
 T = A | {"task_type"}
 K = T | {"task"}
+CUSTOM = {"exported_project"}
+"""The label that the demo's discovery gives its tokens; there is one of our own of that name."""
 
 CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "transcoding_tasks": ("gauge", T | {"phase", "state"}),
@@ -22,7 +24,12 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "transcoding_retries_total": ("counter", T),
     "transcoding_task_failures_total": ("counter", T | {"reason"}),
     "transcoding_task_warnings_total": ("counter", T),
+    "transcoding_task_duration_seconds": ("histogram", T | {"state"}),
+    "transcoding_task_phase_duration_seconds": ("histogram", T | {"phase"}),
+    "transcoding_stalled_tasks": ("gauge", T | {"phase"}),
     "transcoding_oldest_active_task_created_timestamp_seconds": ("gauge", T),
+    "transcoding_output_seconds_total": ("counter", T | {"kind"}),
+    "transcoding_output_bytes_total": ("counter", T | {"kind"}),
     "transcoding_task_progress_ratio": ("gauge", K),
     "transcoding_task_phase": ("gauge", K | {"phase", "state"}),
     "transcoding_task_retries": ("gauge", K),
@@ -31,7 +38,8 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "transcoding_task_updated_timestamp_seconds": ("gauge", K),
     "transcoding_task_finished_timestamp_seconds": ("gauge", K),
     "transcoding_task_last_change_timestamp_seconds": ("gauge", K),
-    "transcoding_task_info": ("gauge", K | {"project", "input_asset", "output_asset"}),
+    "transcoding_task_info": ("gauge", K | {"project", "input_asset", "output_asset"} | CUSTOM),
+    "transcoding_task_failure_info": ("gauge", K | {"reason"}),
     "transcoding_up": ("gauge", A),
     "transcoding_poll_duration_seconds": ("histogram", A),
     "transcoding_poll_last_success_timestamp_seconds": ("gauge", A),
@@ -40,7 +48,9 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "transcoding_api_requests_total": ("counter", A | {"endpoint", "code"}),
     "transcoding_api_errors_total": ("counter", A | {"endpoint", "reason"}),
     "transcoding_unknown_tokens": ("gauge", A),
+    "transcoding_token_source_up": ("gauge", A | {"source"}),
     "transcoding_task_series_dropped": ("gauge", set()),
+    "transcoding_exporter_ledger_degraded": ("gauge", set()),
     "transcoding_exporter_build_info": ("gauge", {"version", "pythonversion"}),
     "transcoding_exporter_config_last_reload_successful": ("gauge", set()),
     "transcoding_exporter_config_last_reload_success_timestamp_seconds": ("gauge", set()),
@@ -62,6 +72,7 @@ ONE_PROVIDER = {
     "transcoding_oldest_active_task_created_timestamp_seconds",
     # Livepeer lists its tasks.
     "transcoding_unknown_tokens",
+    "transcoding_token_source_up",
 }
 """The families that only one of the providers has samples of."""
 
@@ -85,10 +96,18 @@ FORMATS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _a_task_has_ended(demo: Served) -> None:
-    """Wait until there is a finished task, so that every family has a sample."""
-    name = "transcoding_task_finished_timestamp_seconds"
-    wait_until(lambda: name in scrape(demo.url).samples, 15, "a task has ended")
+def _tasks_have_ended(demo: Served) -> None:
+    """Wait until each provider has tasks that ended well and badly, so that every family has samples."""
+
+    def ended() -> bool:
+        answer = scrape(demo.url)
+        return all(
+            answer.total("transcoding_tasks", provider=provider, state=state)
+            for provider in ("qencode", "livepeer")
+            for state in ("completed", "failed")
+        )
+
+    wait_until(ended, 30, "tasks have ended at both providers, well and badly")
 
 
 def fetch(demo: Served, accept: str) -> requests.Response:

@@ -84,7 +84,8 @@ def test_when_asked_for_help_then_it_lists_the_commands(flag: str) -> None:
     ("command", "flags"),
     [
         ("serve", ["--config.file", "--web.listen-address", "--web.telemetry-path", "--log.level"]),
-        ("demo", ["--web.listen-address", "--seed", "--speed", "--mood [healthy|ordinary|failing]"]),
+        ("serve", ["--storage.path", "--web.enable-lifecycle", "--web.enable-admin-api"]),
+        ("demo", ["--web.listen-address", "--seed", "--speed", "--mood [healthy|ordinary|failing|outage]"]),
         ("scrape", ["--config.file", "--timeout", "--openmetrics", "--log.format [logfmt|json]"]),
         ("check-config", ["--config.file", "[FILE]"]),
     ],
@@ -114,7 +115,11 @@ def test_when_run_as_a_module_then_it_is_the_same_program() -> None:
 def test_given_a_good_file_when_checked_then_it_is_ok(config: str) -> None:
     result = run("check-config", config)
 
-    assert (result.returncode, result.stdout, result.stderr) == (0, "OK: qencode/vod, livepeer/studio\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        "OK: qencode/vod (1 tokens), livepeer/studio\n",
+        "",
+    )
 
 
 def test_given_a_broken_file_when_checked_then_every_mistake_is_told_with_its_place(tmp_path: Path) -> None:
@@ -134,7 +139,31 @@ def test_given_a_broken_file_when_checked_then_every_mistake_is_told_with_its_pl
 def test_given_no_file_when_checked_then_the_environment_is() -> None:
     result = run("check-config", LIVEPEER_API_KEY=KEY, QENCODE_TASK_TOKENS="one,two")
 
-    assert (result.returncode, result.stdout) == (0, "OK: qencode/default, livepeer/default\n")
+    assert (result.returncode, result.stdout) == (0, "OK: qencode/default (2 tokens), livepeer/default\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file or directory"),
+        ('["token"]', "Expected `object`, got `str`"),
+        ("[[", "neither JSON nor YAML"),
+    ],
+)
+def test_given_a_token_file_that_cannot_be_read_when_checked_then_it_is_told(
+    tmp_path: Path, content: str | None, words: str
+) -> None:
+    tokens = tmp_path / "tokens.json"
+    if content is not None:
+        tokens.write_text(content)
+    config = tmp_path / "config.yml"
+    config.write_text("qencode: [{name: vod, task_tokens_file: tokens.json}]")
+
+    result = run("check-config", str(config))
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"qencode account vod: task_tokens_file: {tokens}: ")
+    assert words in result.stderr
 
 
 # --- scrape --------------------------------------------------------------------------------------------
@@ -384,6 +413,7 @@ def test_given_a_port_that_is_taken_when_served_then_the_error_says_so(config: s
         (("serve", "--web.telemetry-path", "/<name>"), "'/<name>' is not a path of its own"),
         (("serve", "--config.file", "/no/such/file"), "/no/such/file: cannot be read: No such file"),
         (("serve", "--config.file", "/"), "/: cannot be read: Is a directory"),
+        (("serve", "--storage.path", "a?b"), "'a?b' can't hold a question mark"),
         (("serve", "--log.level", "loud"), "'loud' is not one of"),
         (("serve",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
         (("scrape",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
@@ -421,7 +451,9 @@ def test_given_a_mood_when_the_demo_runs_then_its_tasks_fare_so(mood: str, fails
     with exporting("demo", "--mood", mood) as (process, url):
         answer = scrape(url)
 
-        assert process.stdout.startswith("Demo: simulated services, no account needed.\n  Qencode   http://")
+        assert process.stdout.startswith(
+            f"Open {url.removesuffix('metrics')} (metrics: {url}); Ctrl-C stops.\nDemo: "
+        )
     assert answer.by("provider", "transcoding_up") == {"qencode": 1, "livepeer": 1}
     for provider in ("qencode", "livepeer"):
         assert answer.total("transcoding_tasks", provider=provider, state="running") > 0

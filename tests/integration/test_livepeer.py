@@ -2,17 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exporter.assembly import Exporter
-from exporter.config import Config, LivepeerConfig, LivepeerTaskType, PollConfig, Secret
-from exporter.model import Account
+from exporter.config import LivepeerConfig, LivepeerTaskType, PollConfig, Secret
 from exporter.simulator import Fault, FaultKind, Request, SimulatedClock, Simulator
-from exporter.tracking.knowledge import Knowledge
-from exporter.tracking.ledger import MemoryLedger
 from tests.support import START, DrivenClock, exporting, livepeer_config, samples, total, value
 from tests.wire import Asked, Wire, http
 
@@ -484,30 +482,18 @@ def test_given_an_account_that_was_idle_for_weeks_when_scraped_then_its_last_tas
         assert tasks(exporter) == set()
 
 
-class Kept(MemoryLedger):
-    """Remembers beyond the end of an exporter."""
-
-    def __init__(self) -> None:
-        self._known: dict[Account, Knowledge] = {}
-
-    def recall(self, account: Account, now: float) -> Knowledge:
-        return self._known.setdefault(account, super().recall(account, now))
-
-
 def test_given_a_restart_and_a_deletion_when_scraped_then_forgotten_tasks_count_no_second_time(
-    simulator: Simulator, clock: DrivenClock
+    simulator: Simulator, clock: DrivenClock, tmp_path: Path
 ) -> None:
     account = simulator.livepeer.account
-    ledger = Kept()
-    config = Config(livepeer=(livepeer_config(simulator),), poll=PollConfig(min_poll_interval=0))
 
-    @contextmanager
-    def running() -> Iterator[Exporter]:
-        exporter = Exporter(config, clock=clock, ledger=ledger)
-        try:
-            yield exporter
-        finally:
-            exporter.close()
+    def running() -> AbstractContextManager[Exporter]:
+        return exporting(
+            clock,
+            livepeer_config(simulator),
+            poll=PollConfig(min_poll_interval=0),
+            storage=f"sqlite:///{tmp_path}/ledger.db",
+        )
 
     with running() as exporter:
         poll(exporter, simulator)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from exporter.clock import SystemClock
 from exporter.config import PollConfig
 from exporter.simulator import Fault, FaultKind, QencodeQuirks, Simulator
 from tests.qencode_support import (
@@ -21,7 +22,7 @@ from tests.qencode_support import (
     up,
 )
 from tests.status_server import StatusServer, statuses
-from tests.support import DrivenClock, RealClock, exporting, qencode_config, samples, total
+from tests.support import DrivenClock, exporting, qencode_config, samples, total
 
 A_MINUTE = 60
 
@@ -109,7 +110,7 @@ def test_given_a_hanging_master_then_its_tasks_come_through_the_api_within_the_s
 ) -> None:
     tokens = {master: simulator.qencode.add("encoding", master=master) for master in (1, 2, 3)}
     poll = PollConfig(min_poll_interval=0, timeout=1)
-    with exporting(RealClock(), qencode_config(simulator, *tokens.values()), poll=poll) as exporter:
+    with exporting(SystemClock(), qencode_config(simulator, *tokens.values()), poll=poll) as exporter:
         exporter.refresh(4)
         simulator.faults.set("qencode_master_2", Fault(FaultKind.HANG))
         for token in tokens.values():
@@ -136,7 +137,7 @@ def test_given_many_batches_at_a_hanging_master_then_it_is_not_waited_for_more_t
 ) -> None:
     slow = [simulator.qencode.add("encoding", master=1) for _ in range(500)]
     poll = PollConfig(min_poll_interval=0, timeout=2, concurrency=2)
-    with exporting(RealClock(), qencode_config(simulator, *slow), poll=poll) as exporter:
+    with exporting(SystemClock(), qencode_config(simulator, *slow), poll=poll) as exporter:
         exporter.refresh(10)
         simulator.faults.set("qencode_master_1", Fault(FaultKind.HANG))
         for token in slow:

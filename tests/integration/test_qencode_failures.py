@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.config import PollConfig
+from exporter.providers.qencode import ALONE_A_POLL, HALVINGS
 from exporter.simulator import Fault, FaultKind, Simulator
 from tests.qencode_support import (
     EVERY_TIME,
@@ -53,14 +54,41 @@ def test_given_an_internal_error_then_the_call_is_repeated_once(
         assert up(exporter) == 1
 
 
-@pytest.mark.parametrize("code", [6, 99, -1])
-def test_given_an_account_that_is_refused_then_it_is_down_and_not_asked_in_a_storm(
+@pytest.mark.parametrize("code", [99, -1])
+def test_given_a_code_that_nobody_knows_then_each_batch_is_asked_once_a_poll(
     simulator: Simulator, clock: DrivenClock, code: int
+) -> None:
+    tokens = [simulator.qencode.add("created") for _ in range(300)]
+    poll = PollConfig(min_poll_interval=0)
+    with exporting(clock, qencode_config(simulator, *tokens), poll=poll) as exporter:
+        simulator.faults.set("qencode_api", internal(code))
+
+        assert len(scrape(exporter, simulator)) == 3
+        assert (up(exporter), unknown(exporter)) == (0, 0)
+        assert errors(exporter) == {("qencode_api", "api"): 3}
+
+
+def test_given_a_thousand_refused_tokens_then_one_poll_isolates_some_and_is_no_storm(
+    simulator: Simulator, clock: DrivenClock
+) -> None:
+    good = [simulator.qencode.add("created") for _ in range(50)]
+    bad = [f"{number:04}" for number in range(1000)]
+    poll = PollConfig(min_poll_interval=0)
+    with exporting(clock, qencode_config(simulator, *good, *bad), poll=poll) as exporter:
+        most = max(len(scrape(exporter, simulator)) for _ in range(12))
+
+        assert most <= 11 + 2 * HALVINGS + ALONE_A_POLL, "the batches, the halves of some, a few rechecks"
+        assert unknown(exporter) == 1000
+        assert total(exporter, "transcoding_tasks", **VOD, phase="created") == 50
+
+
+def test_given_an_account_that_is_refused_then_it_is_down_and_not_asked_in_a_storm(
+    simulator: Simulator, clock: DrivenClock
 ) -> None:
     tokens = [simulator.qencode.add("created") for _ in range(3000)]
     poll = PollConfig(min_poll_interval=0, concurrency=4)
     with exporting(clock, qencode_config(simulator, *tokens), poll=poll) as exporter:
-        simulator.faults.set("qencode_api", internal(code))
+        simulator.faults.set("qencode_api", internal(6))
         first = scrape(exporter, simulator)
 
         assert 1 <= len(first) <= 4, "only what was already under way"

@@ -17,6 +17,9 @@ from tests.wire import Asked, Wire
 RECORDED = Path(__file__).parent.parent / "data" / "livepeer"
 EACH = RECORDED / "one-of-each-type-and-phase.json"
 
+RECORDED_AT = START + 260
+"""The moment that the recorded answers bear in their Date."""
+
 KEY = "not-a-key-123"
 STUDIO = {"provider": "livepeer", "account": "studio"}
 LIST = {**STUDIO, "endpoint": "livepeer_list"}
@@ -43,7 +46,7 @@ def records(name: str) -> Any:
 
 @pytest.fixture
 def clock() -> DrivenClock:
-    return DrivenClock(SimulatedClock(start=START + 600, speed=0.0))
+    return DrivenClock(SimulatedClock(start=RECORDED_AT, speed=0.0))
 
 
 @pytest.fixture
@@ -148,6 +151,7 @@ def test_given_the_recorded_life_cycle_when_scraped_as_it_goes_on_then_each_even
     clock = DrivenClock(SimulatedClock(start=1_795_293_900.0, speed=0.0))
     with exporting(clock, config(wire), poll=POLL) as exporter:
         exporter.refresh(10)
+        clock.simulated.advance(RECORDED_AT - clock.time())
         wire.answering = lambda asked: recorded(
             "error-unknown-filter" if "filters" in asked.query else "list-lifecycle"
         )

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import pytest
 
 from exporter.assembly import Exporter
+from exporter.clock import SystemClock
 from exporter.config import MetricsConfig, PollConfig
 from exporter.simulator import Fault, FaultKind, SimulatedClock, Simulator
 from exporter.web.app import Site, create_app
 from exporter.web.server import create_server
 from tests.scraping import Scrape, read, scrape
-from tests.support import DrivenClock, RealClock, exporting, livepeer_config, qencode_config
+from tests.support import DrivenClock, exporting, livepeer_config, qencode_config
 
 VOD = {"provider": "qencode", "account": "vod"}
 STUDIO = {"provider": "livepeer", "account": "studio"}
@@ -25,7 +26,7 @@ EVERY_SCRAPE = PollConfig(min_poll_interval=0)
 @contextmanager
 def serving(exporter: Exporter) -> Iterator[str]:
     """The URL of the metrics, served on a free port."""
-    site = Site(exporter.registry, exporter.refresh, exporter.accounts)
+    site = Site(exporter.registry, exporter.refresh, lambda: exporter.accounts)
     server = create_server(create_app(site), ("127.0.0.1", 0))
     server.expiration_interval = 0.05  # How often it looks whether it has to stop.
     thread = threading.Thread(target=server.serve)
@@ -39,7 +40,7 @@ def serving(exporter: Exporter) -> Iterator[str]:
 
 def ask(exporter: Exporter) -> Scrape:
     """Scrape without a server; for tests in which no time passes."""
-    site = Site(exporter.registry, exporter.refresh, exporter.accounts)
+    site = Site(exporter.registry, exporter.refresh, lambda: exporter.accounts)
     started = time.monotonic()
     answer = create_app(site).test_client().get("/metrics")
     return Scrape(answer.status_code, time.monotonic() - started, read(answer.text))
@@ -58,7 +59,7 @@ class Services:
         """Serve both accounts; scrape them with a time-out in seconds."""
         vod = qencode_config(self.simulator, self.job)
         studio = livepeer_config(self.simulator)
-        with exporting(RealClock(), vod, studio, poll=poll) as exporter, serving(exporter) as url:
+        with exporting(SystemClock(), vod, studio, poll=poll) as exporter, serving(exporter) as url:
             yield lambda timeout="10": scrape(url, timeout)
 
     def progress(self, scraped: Scrape) -> tuple[float | None, float | None]:

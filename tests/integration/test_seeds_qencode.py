@@ -177,14 +177,15 @@ def test_given_the_answers_of_a_page_then_every_fleet_series_was_there_at_zero_b
     simulated: SimulatedClock, server: StatusServer, page: str, numbers: Iterable[int], token: str
 ) -> None:
     def fleet(exporter: Exporter) -> set[tuple[str, tuple[tuple[str, str], ...]]]:
-        per_task = {entry.family.name for entry in families.PER_TASK}
+        per_task = {families.TASK_INFO.name, *(entry.family.name for entry in families.PER_TASK)}
         return {
             (sample.name, tuple(sorted(sample.labels.items())))
             for metric in exporter.registry.collect()
             if not metric.name.startswith("process_") and metric.name not in per_task
             for sample in metric.samples
-            # It says when, so there is no zero to begin with.
-            if sample.name != "transcoding_poll_last_success_timestamp_seconds"
+            # They say when, and how a source was read: there is no zero to begin with.
+            if sample.name
+            not in ("transcoding_poll_last_success_timestamp_seconds", "transcoding_token_source_up")
         }
 
     with exporting(DrivenClock(simulated), watching(server, token)) as exporter:

@@ -305,7 +305,7 @@ def test_given_nobody_who_listens_when_asked_then_the_error_says_where(
     error = refused(transport, f"http://127.0.0.1:{port}")
 
     assert error.reason is ErrorReason.CONNECTION
-    assert str(error) == f"127.0.0.1:{port}: [Errno 111] Connection refused"
+    assert str(error) == f"127.0.0.1:{port}/task: [Errno 111] Connection refused"
     assert counted.codes == ["none", "none"]
 
 

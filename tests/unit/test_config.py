@@ -17,6 +17,8 @@ from exporter.config import (
     PollConfig,
     QencodeConfig,
     Secret,
+    StallConfig,
+    StorageConfig,
     TaskLabel,
     load,
     parse,
@@ -124,7 +126,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines() -> None:
           per_task: yes
           max_task_series: -1
           task_label:
-        storage: {}
+        storage: {url: "mysql://root:hunter2@db/ledger"}
         qencode:
           - name: vod
             task_tokens: []
@@ -153,7 +155,10 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines() -> None:
             "write such a number in digits alone"
         ),
         "config.yml:9: metrics.task_label: nothing is written here; write one of id, hash, or remove it",
-        "config.yml:10: storage: unknown key; the keys here are poll, metrics, qencode, livepeer",
+        (
+            "config.yml:10: storage.url: this is not a database URL; "
+            "write sqlite:///path/to/ledger.db, postgresql://user@host/name or memory://"
+        ),
         (
             "config.yml:12: qencode[0]: no tokens to watch: task_tokens is empty or missing, "
             "and so are the other sources; give task_tokens, task_tokens_file or task_tokens_http"
@@ -275,7 +280,10 @@ def test_tokens_and_the_url_they_come_from_are_not_in_a_repr() -> None:
 
 
 def test_every_key_is_documented_where_it_is_declared() -> None:
-    sections = (Config, PollConfig, MetricsConfig, QencodeConfig, LivepeerConfig)
+    sections = (
+        *(Config, PollConfig, StallConfig, MetricsConfig, StorageConfig),
+        *(QencodeConfig, LivepeerConfig),
+    )
     documented = [option for section in sections for option in options(section)]
     assert all(option.about.endswith(".") and "\n" not in option.about for option in documented)
     assert [(option.key, option.default, option.reader.kind) for option in options(PollConfig)] == [
@@ -283,6 +291,7 @@ def test_every_key_is_documented_where_it_is_declared() -> None:
         ("timeout", "10s", "a duration above 0"),
         ("concurrency", "8", "a whole number from 1 to 64"),
         ("retention", "15m", "a duration"),
+        ("stall_after", "10m", "a duration, or one for each state"),
     ]
     assert [option.key for option in options(LivepeerConfig)] == [
         "name",
@@ -365,3 +374,32 @@ def test_a_file_that_is_not_utf_8_is_named_with_the_line(tmp_path: Path) -> None
 def test_any_text_is_a_configuration_or_a_list_of_mistakes(text: str) -> None:
     with contextlib.suppress(ConfigError):
         config(text)
+
+
+def test_stall_after_is_one_duration_for_all_states_or_one_for_each() -> None:
+    account = "qencode: [{name: vod, task_tokens: [abcdefgh]}]"
+    one = config(f"poll: {{stall_after: 20m}}\n{account}").poll.stall_after
+    assert one == StallConfig(queued=1200.0, running=1200.0, unknown=1200.0)
+    each = config(f"poll: {{stall_after: {{queued: 30m}}}}\n{account}").poll.stall_after
+    assert each == StallConfig(queued=1800.0, running=600.0, unknown=600.0)
+
+
+def test_buckets_are_durations_in_ascending_order() -> None:
+    text = "metrics: {duration_buckets: [1h, 30s, 90s]}\nqencode: [{name: vod, task_tokens: [abcdefgh]}]"
+    assert config(text).metrics.duration_buckets == (30.0, 90.0, 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("sqlite:///data/ledger.db", "sqlite:///data/ledger.db"),
+        ("sqlite:////var/lib/ledger.db", "sqlite:////var/lib/ledger.db"),
+        ("postgresql://exporter@db/ledger", "postgresql+psycopg://exporter@db/ledger"),
+        ("memory://", "memory://"),
+    ],
+)
+def test_the_ledger_is_in_a_file_in_postgresql_or_nowhere(written: str, url: str) -> None:
+    account = "qencode: [{name: vod, task_tokens: [abcdefgh]}]"
+    storage = config(f"storage: {{url: '{written}'}}\n{account}").storage
+    assert storage.url == url
+    assert url not in repr(storage), "it may hold a password"

@@ -141,7 +141,7 @@ def test_a_page_tells_its_length_its_tasks_and_its_mistakes() -> None:
     assert [each.task for each in listing.tasks] == ["a", "e"]
     assert len(listing.mistakes) == 2
     assert "`type`" in listing.mistakes[0]
-    assert "257 characters" in listing.mistakes[1]
+    assert "too long" in listing.mistakes[1]
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,25 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.collector import TaskCollector, View, choose
+from exporter.metrics.collector import TaskCollector, choose
 from exporter.metrics.families import FAMILIES, Kind
 from exporter.metrics.telemetry import Telemetry
+from exporter.metrics.view import View
 from exporter.model import Account, Endpoint, ErrorReason, Observation, Outcome, Provider, State, Task
-from exporter.tracking.knowledge import Snapshot
-from exporter.tracking.tally import Count, Tally
+from exporter.tracking.knowledge import Exemplar, Snapshot
+from exporter.tracking.tally import Buckets, Count, Tally, observe
 
 VOD = Account(Provider.QENCODE, "vod")
 STUDIO = Account(Provider.LIVEPEER, "studio")
+NOW = 1000.0
 UPLOAD = {"provider": "livepeer", "account": "studio", "task_type": "upload"}
 
 
@@ -36,13 +40,15 @@ def task(task_id: str, *, changed: float = 50.0, ended: float | None = None, **f
 
 def registry(
     tasks: Iterable[Task] = (),
-    counts: dict[Count, int] | None = None,
+    counts: dict[Count, float] | None = None,
     account: Account = STUDIO,
     view: View | None = None,
+    exemplars: dict[Count, Exemplar] | None = None,
+    to_date: float = 0.0,
 ) -> CollectorRegistry:
     registry = CollectorRegistry()
-    snapshot = Snapshot(account, tuple(tasks), counts or {})
-    registry.register(TaskCollector(lambda: [snapshot], view or View()))
+    snapshot = Snapshot(account, NOW, tuple(tasks), counts or {}, exemplars or {})
+    registry.register(TaskCollector(lambda: [snapshot], lambda: view or View(), lambda: to_date))
     return registry
 
 
@@ -61,7 +67,6 @@ def test_every_family_follows_the_naming_conventions() -> None:
             "env",
         }
         assert family.help.endswith(".")
-        assert (family.kind is Kind.HISTOGRAM) == bool(family.buckets)
     assert len({family.name for family in FAMILIES}) == len(FAMILIES)
 
 
@@ -177,7 +182,7 @@ class TestTheCap:
     )
 
     def shown(self, most: int) -> list[str]:
-        snapshot = Snapshot(STUDIO, self.TASKS, {})
+        snapshot = Snapshot(STUDIO, NOW, self.TASKS, {}, {})
         return sorted(chosen.id for _, chosen in choose([snapshot], most))
 
     def test_takes_the_active_ones_first_and_the_newest_of_them(self) -> None:
@@ -269,3 +274,114 @@ class TestTelemetry:
         assert (requests, errors, polls) == (1, 1, 1)
         assert registry.get_sample_value("transcoding_api_request_duration_seconds_bucket", slow) == 0
         assert registry.get_sample_value("transcoding_api_request_duration_seconds_bucket", fast) == 1
+
+
+class TestStalled:
+    VIEW = View(stall_after={State.QUEUED: 1800.0, State.RUNNING: 600.0})
+    NAME = "transcoding_stalled_tasks"
+
+    def stalled(self, phase: str, state: State, idle: float, ended: float | None = None) -> float | None:
+        one = task("t", phase=phase, state=state, changed=NOW - idle, ended=ended)
+        return registry([one], view=self.VIEW).get_sample_value(self.NAME, {**UPLOAD, "phase": phase})
+
+    def test_is_a_task_that_has_not_changed_for_as_long_as_its_state_allows(self) -> None:
+        assert self.stalled("running", State.RUNNING, 599.9) == 0
+        assert self.stalled("running", State.RUNNING, 600.0) == 1
+        assert self.stalled("waiting", State.QUEUED, 1799.9) == 0
+        assert self.stalled("waiting", State.QUEUED, 1800.0) == 1
+
+    def test_is_not_one_that_has_ended(self) -> None:
+        assert self.stalled("completed", State.COMPLETED, 9999.0, ended=1.0) is None
+
+    def test_every_active_phase_exists_at_zero(self) -> None:
+        empty = registry()
+        for phase in ("pending", "waiting", "running"):
+            assert empty.get_sample_value(self.NAME, {**UPLOAD, "phase": phase}) == 0
+
+
+class TestHistograms:
+    VIEW = View(buckets=Buckets(duration=(60.0, 600.0), phase_duration=(1.0,)))
+    COUNTS: ClassVar[dict[Count, float]] = {
+        Count(Tally.DURATION, ("upload", "completed", "60.0")): 2,
+        Count(Tally.DURATION, ("upload", "completed", "600.0")): 3,
+        Count(Tally.DURATION, ("upload", "completed", "+Inf")): 1,
+        Count(Tally.DURATION, ("upload", "completed", "sum")): 1234.5,
+    }
+    NAME = "transcoding_task_duration_seconds"
+    COMPLETED: ClassVar[dict[str, str]] = {**UPLOAD, "state": "completed"}
+
+    def test_are_cumulative(self) -> None:
+        shown = registry(counts=self.COUNTS, view=self.VIEW)
+        buckets = [
+            shown.get_sample_value(f"{self.NAME}_bucket", {**self.COMPLETED, "le": bound})
+            for bound in ("60.0", "600.0", "+Inf")
+        ]
+        assert buckets == [2, 5, 6]
+        assert shown.get_sample_value(f"{self.NAME}_count", self.COMPLETED) == 6
+        assert shown.get_sample_value(f"{self.NAME}_sum", self.COMPLETED) == 1234.5
+
+    def test_exist_at_zero(self) -> None:
+        empty = registry(view=self.VIEW)
+        for state in ("completed", "failed", "cancelled"):
+            labels = {**UPLOAD, "state": state}
+            assert empty.get_sample_value(f"{self.NAME}_count", labels) == 0
+            assert empty.get_sample_value(f"{self.NAME}_bucket", {**labels, "le": "+Inf"}) == 0
+        phase = {**UPLOAD, "phase": "running"}
+        assert empty.get_sample_value("transcoding_task_phase_duration_seconds_count", phase) == 0
+
+    def test_a_value_on_a_bound_belongs_below_it(self) -> None:
+        assert dict(observe(Tally.DURATION, ("upload",), 60.0, (60.0, 600.0))) == {
+            Count(Tally.DURATION, ("upload", "60.0")): 1,
+            Count(Tally.DURATION, ("upload", "sum")): 60.0,
+        }
+        assert Count(Tally.DURATION, ("upload", "+Inf")) in dict(
+            observe(Tally.DURATION, ("upload",), 600.1, (60.0, 600.0))
+        )
+
+
+class TestExemplars:
+    FAILURES = Count(Tally.FAILURES, ("upload", "drm"))
+
+    def text(self, task_id: str, **view: Any) -> str:
+        shown = registry(
+            counts={self.FAILURES: 3},
+            exemplars={self.FAILURES: Exemplar(task_id, 1, 100.0)},
+            view=View(**view),
+            to_date=0.5,
+        )
+        text: bytes = openmetrics.generate_latest(shown)  # type: ignore[no-untyped-call]
+        return text.decode()
+
+    def test_a_failure_names_its_task_in_openmetrics(self) -> None:
+        assert '} 3.0 # {task="the one"} 1.0 100.5' in self.text("the one")
+
+    def test_a_task_is_named_as_everywhere(self) -> None:
+        assert '# {task="#"} 1.0 100.5' in self.text("secret", label=lambda *_: "#")
+        assert "secret" not in self.text("secret", label=lambda *_: "#")
+
+    def test_a_name_too_long_for_an_exemplar_is_left_out(self) -> None:
+        assert "# {" not in self.text("x" * 125)
+        assert "# {" in self.text("x" * 124)
+
+
+class TestCustomLabels:
+    def info(self, *labels: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+        tasks = [task(str(number), labels=each) for number, each in enumerate(labels)]
+        (family,) = [each for each in registry(tasks).collect() if each.name == "transcoding_task_info"]
+        return [sample.labels for sample in family.samples]
+
+    def test_stand_on_the_info_of_every_task_as_one_stable_set(self) -> None:
+        first, second = self.info((("customer", "acme"),), (("tier", "gold"),))
+        assert (first["customer"], first["tier"]) == ("acme", "")
+        assert (second["customer"], second["tier"]) == ("", "gold")
+
+    def test_one_that_has_the_name_of_ours_is_kept_beside_it(self) -> None:
+        (labels,) = self.info((("task", "mine"),))
+        assert (labels["task"], labels["exported_task"]) == ("0", "mine")
+
+
+def test_our_own_times_are_shown_as_dates_of_the_present_clock() -> None:
+    shown = registry([task("t", changed=900.0, created=10.0)], to_date=3600.0)
+    labels = {**UPLOAD, "task": "t"}
+    assert shown.get_sample_value("transcoding_task_last_change_timestamp_seconds", labels) == 4500
+    assert shown.get_sample_value("transcoding_task_created_timestamp_seconds", labels) == 10

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from exporter.model import FailureReason, Observation, State
 from exporter.providers.qencode_answer import Refusal, Statuses, Verdict, lags, read
+from exporter.tracking.tokens import WatchedToken
 
 TOKEN = "63adfb01d408081b10440682f3a64114"
 
@@ -16,7 +17,7 @@ def answer(**status: object) -> bytes:
 
 
 def observed(**status: object) -> Observation:
-    found = read(answer(**status), {TOKEN: 5.0})
+    found = read(answer(**status), {TOKEN: WatchedToken(5.0)})
     assert isinstance(found, Statuses)
     return found.observations[TOKEN]
 
@@ -48,16 +49,16 @@ def test_given_a_status_then_it_is_observed_whole() -> None:
 
 @pytest.mark.parametrize("empty", [b"[]", b"{}"])
 def test_given_no_status_then_nothing_is_observed(empty: bytes) -> None:
-    assert read(b'{"error": 0, "statuses": %b}' % empty, {TOKEN: 0.0}) == Statuses()
+    assert read(b'{"error": 0, "statuses": %b}' % empty, {TOKEN: WatchedToken(0.0)}) == Statuses()
 
 
 def test_given_statuses_of_tokens_that_nobody_asked_about_then_they_are_not_taken() -> None:
-    assert read(answer(status="encoding"), {"another": 0.0}) == Statuses()
+    assert read(answer(status="encoding"), {"another": WatchedToken(0.0)}) == Statuses()
 
 
 def test_given_a_status_that_is_null_then_the_token_is_not_known() -> None:
     body = json.dumps({"error": 0, "statuses": {TOKEN: None}}).encode()
-    assert read(body, {TOKEN: 0.0}) == Statuses()
+    assert read(body, {TOKEN: WatchedToken(0.0)}) == Statuses()
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_given_a_status_that_is_null_then_the_token_is_not_known() -> None:
 def test_given_a_malformed_status_then_it_is_told_beside_the_others(status: object) -> None:
     body = json.dumps({"error": 0, "statuses": {TOKEN: status, "good": {"status": "queued"}}}).encode()
 
-    found = read(body, {TOKEN: 0.0, "good": 0.0})
+    found = read(body, {TOKEN: WatchedToken(0.0), "good": WatchedToken(0.0)})
 
     assert isinstance(found, Statuses)
     assert set(found.observations) == {"good"}
@@ -74,16 +75,16 @@ def test_given_a_malformed_status_then_it_is_told_beside_the_others(status: obje
 
 
 def test_given_status_urls_then_they_are_passed_on_unchecked() -> None:
-    found = read(answer(status="queued", status_url="https://x.example/"), {TOKEN: 0.0})
+    found = read(answer(status="queued", status_url="https://x.example/"), {TOKEN: WatchedToken(0.0)})
     assert isinstance(found, Statuses)
-    assert found.masters == {TOKEN: "https://x.example/"}
+    assert found.observations[TOKEN].master == "https://x.example/"
 
 
 @pytest.mark.parametrize("url", [None, "", 7, ["https://x.example/"]])
 def test_given_no_status_url_then_there_is_none(url: object) -> None:
-    found = read(answer(status="queued", status_url=url), {TOKEN: 0.0})
+    found = read(answer(status="queued", status_url=url), {TOKEN: WatchedToken(0.0)})
     assert isinstance(found, Statuses)
-    assert (set(found.observations), found.masters) == ({TOKEN}, {})
+    assert found.observations[TOKEN].master == ""
 
 
 @pytest.mark.parametrize(
@@ -144,13 +145,13 @@ def test_given_a_description_that_is_no_text_then_the_failure_is_observed_all_th
         (6, Verdict.GIVE_UP),
         (8, Verdict.WAIT),
         (14, Verdict.REPORT),
-        (99, Verdict.GIVE_UP),
+        (99, Verdict.TROUBLE),
         ("13", Verdict.NARROW),
         (True, Verdict.RETRY),
     ],
 )
 def test_given_an_error_code_then_it_has_its_verdict(code: object, verdict: Verdict) -> None:
-    found = read(json.dumps({"error": code, "message": "no"}).encode(), {TOKEN: 0.0})
+    found = read(json.dumps({"error": code, "message": "no"}).encode(), {TOKEN: WatchedToken(0.0)})
 
     assert found == Refusal(int(code), verdict, "no", None)  # type: ignore[call-overload]
 
@@ -162,7 +163,7 @@ def test_given_an_error_code_then_it_has_its_verdict(code: object, verdict: Verd
 def test_given_a_time_to_wait_then_it_is_read_whatever_its_type(
     retry_after: object, seconds: float | None
 ) -> None:
-    found = read(json.dumps({"error": 8, "retry_after": retry_after}).encode(), {TOKEN: 0.0})
+    found = read(json.dumps({"error": 8, "retry_after": retry_after}).encode(), {TOKEN: WatchedToken(0.0)})
 
     assert found == Refusal(8, Verdict.WAIT, "", seconds)
 
@@ -177,7 +178,7 @@ def test_given_a_time_to_wait_then_it_is_read_whatever_its_type(
     ],
 )
 def test_given_an_error_then_its_words_are_found(words: dict[str, object], message: str) -> None:
-    found = read(json.dumps({"error": 6} | words).encode(), {TOKEN: 0.0})
+    found = read(json.dumps({"error": 6} | words).encode(), {TOKEN: WatchedToken(0.0)})
     assert isinstance(found, Refusal)
     assert found.message == message
 
@@ -200,7 +201,7 @@ def test_given_an_error_then_its_words_are_found(words: dict[str, object], messa
 )
 def test_given_no_answer_of_the_call_then_it_is_a_decode_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        read(body, {TOKEN: 0.0})
+        read(body, {TOKEN: WatchedToken(0.0)})
 
 
 # --- whatever comes ------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ answer_like = st.fixed_dictionaries(
 def check(body: bytes) -> None:
     """Reading either works, and tells only what may become a label, or fails in one of two ways."""
     try:
-        found = read(body, {TOKEN: 0.0})
+        found = read(body, {TOKEN: WatchedToken(0.0)})
     except (msgspec.DecodeError, RecursionError):
         return
     if isinstance(found, Refusal):

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import pytest
@@ -13,16 +13,19 @@ from exporter.tracking.tokens import (
     REFRESH_INTERVAL,
     FixedSource,
     HttpSource,
+    Labels,
     Source,
     SourceError,
     Tokens,
+    custom_labels,
     read_groups,
 )
+from tests.support import DrivenClock
 
 ACCOUNT = Account(Provider.QENCODE, "vod")
 START = 1000.0
 
-Said = Collection[str] | SourceError | None
+Said = Collection[str] | dict[str, Labels] | SourceError | None
 
 
 class ScriptedSource:
@@ -32,23 +35,30 @@ class ScriptedSource:
         self.name = name
         self._script = list(script)
 
-    def read(self) -> Collection[str] | None:
+    def read(self) -> Mapping[str, Labels] | None:
         said = self._script.pop(0) if self._script else None
         if isinstance(said, SourceError):
             raise said
-        return said
+        if said is None or isinstance(said, dict):
+            return said
+        return {token: {} for token in said}
 
 
 @pytest.fixture
-def clock() -> SimulatedClock:
-    return SimulatedClock(start=START, speed=0.0)
+def clock() -> DrivenClock:
+    return DrivenClock(SimulatedClock(start=START, speed=0.0))
 
 
-def watch(clock: SimulatedClock, *sources: Source) -> Tokens:
+def since(tokens: Tokens) -> dict[str, float]:
+    """Each token with the time since which it is watched."""
+    return {token: watched.since for token, watched in tokens.current().items()}
+
+
+def watch(clock: DrivenClock, *sources: Source) -> Tokens:
     return Tokens(ACCOUNT, sources, clock)
 
 
-def discovery(clock: SimulatedClock, bodies: Sequence[bytes | SourceError]) -> HttpSource:
+def discovery(clock: DrivenClock, bodies: Sequence[bytes | SourceError]) -> HttpSource:
     rest = iter(bodies)
 
     def fetch() -> bytes:
@@ -64,48 +74,48 @@ def discovery(clock: SimulatedClock, bodies: Sequence[bytes | SourceError]) -> H
 
 
 def test_given_several_sources_then_their_tokens_are_watched_since_the_account_was_opened(
-    clock: SimulatedClock,
+    clock: DrivenClock,
 ) -> None:
     tokens = watch(clock, FixedSource(["a", "b"]), ScriptedSource("file", ["b", "c"]))
-    clock.advance(5)
+    clock.simulated.advance(5)
 
-    assert tokens.current() == {"a": START, "b": START, "c": START}
+    assert since(tokens) == {"a": START, "b": START, "c": START}
     assert list(tokens.current()) == ["a", "b", "c"], "they are always asked about in the same order"
     assert tokens.failures == {}
 
 
-def test_given_a_token_that_comes_later_then_it_is_watched_since_then(clock: SimulatedClock) -> None:
+def test_given_a_token_that_comes_later_then_it_is_watched_since_then(clock: DrivenClock) -> None:
     tokens = watch(clock, ScriptedSource("file", ["a"], ["a", "b"]))
     tokens.current()
-    clock.advance(60)
+    clock.simulated.advance(60)
 
-    assert tokens.current() == {"a": START, "b": START + 60}
+    assert since(tokens) == {"a": START, "b": START + 60}
 
 
 def test_given_a_token_that_goes_and_comes_back_then_it_is_watched_since_it_came_back(
-    clock: SimulatedClock,
+    clock: DrivenClock,
 ) -> None:
     tokens = watch(clock, ScriptedSource("file", ["a"], [], ["a"]))
     tokens.current()
-    clock.advance(60)
+    clock.simulated.advance(60)
     assert tokens.current() == {}
-    clock.advance(60)
+    clock.simulated.advance(60)
 
-    assert tokens.current() == {"a": START + 120}
+    assert since(tokens) == {"a": START + 120}
 
 
 def test_given_a_token_that_leaves_one_of_its_two_sources_then_it_is_watched_on(
-    clock: SimulatedClock,
+    clock: DrivenClock,
 ) -> None:
     tokens = watch(clock, FixedSource(["a"]), ScriptedSource("file", ["a"], []))
     tokens.current()
-    clock.advance(60)
+    clock.simulated.advance(60)
 
-    assert tokens.current() == {"a": START}
+    assert since(tokens) == {"a": START}
 
 
 def test_given_a_source_that_fails_then_its_last_good_list_stays_and_the_others_go_on(
-    clock: SimulatedClock,
+    clock: DrivenClock,
 ) -> None:
     broken = ScriptedSource("file", ["a"], SourceError("it is gone"), ["b"])
     tokens = watch(clock, broken, ScriptedSource("http", ["c"], ["d"]))
@@ -118,17 +128,17 @@ def test_given_a_source_that_fails_then_its_last_good_list_stays_and_the_others_
 
 
 def test_given_a_source_whose_first_answer_is_late_then_what_it_brings_was_there_from_the_start(
-    clock: SimulatedClock,
+    clock: DrivenClock,
 ) -> None:
     tokens = watch(clock, ScriptedSource("http", SourceError("not yet"), ["a"]))
     assert tokens.current() == {}
-    clock.advance(60)
+    clock.simulated.advance(60)
 
-    assert tokens.current() == {"a": START}
+    assert since(tokens) == {"a": START}
 
 
 def test_given_texts_that_are_no_tokens_then_they_are_left_out_and_only_their_number_is_logged(
-    clock: SimulatedClock,
+    clock: DrivenClock,
 ) -> None:
     bad = ["", "a b", "a,b", "x" * 257, "\u00e9", "a\nb"]
     with capture_logs() as logs:
@@ -144,7 +154,7 @@ def test_given_texts_that_are_no_tokens_then_they_are_left_out_and_only_their_nu
 
 def test_given_groups_then_their_targets_are_the_tokens() -> None:
     groups = [{"targets": ["a", " b "], "labels": {"team": "vod"}}, {"targets": []}, {"targets": ["a"]}]
-    assert read_groups(groups) == ["a", "b", "a"]
+    assert list(read_groups(groups)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -158,23 +168,23 @@ def test_given_anything_else_then_it_is_refused_without_repeating_it(value: obje
 # --- discovery over HTTP --------------------------------------------------------------------------------
 
 
-def test_given_a_discovery_then_its_answer_is_good_for_a_while(clock: SimulatedClock) -> None:
+def test_given_a_discovery_then_its_answer_is_good_for_a_while(clock: DrivenClock) -> None:
     source = discovery(clock, [b'[{"targets": ["a"]}]', b'[{"targets": ["b"]}]'])
 
-    assert source.read() == ["a"]
-    clock.advance(REFRESH_INTERVAL - 1)
+    assert source.read() == {"a": {}}
+    clock.simulated.advance(REFRESH_INTERVAL - 1)
     assert source.read() is None
-    clock.advance(1)
-    assert source.read() == ["b"]
+    clock.simulated.advance(1)
+    assert source.read() == {"b": {}}
 
 
-def test_given_a_discovery_that_fails_then_it_is_not_asked_in_a_storm(clock: SimulatedClock) -> None:
+def test_given_a_discovery_that_fails_then_it_is_not_asked_in_a_storm(clock: DrivenClock) -> None:
     tokens = watch(clock, discovery(clock, [SourceError("HTTP 500"), b"[]"]))
 
     assert tokens.current() == {}
     assert tokens.current() == {}
     assert tokens.failures == {"task_tokens_http": "HTTP 500"}, "it still fails, as far as anybody knows"
-    clock.advance(REFRESH_INTERVAL)
+    clock.simulated.advance(REFRESH_INTERVAL)
     tokens.current()
     assert tokens.failures == {}
 
@@ -183,7 +193,7 @@ def test_given_a_discovery_that_fails_then_it_is_not_asked_in_a_storm(clock: Sim
     "body", [b"", b"<html>", b"[", b"\xff", b'[{"targets": ["\xff"]}]', b"[" * 100_000, b'{"targets": []}']
 )
 def test_given_a_discovery_that_answers_no_list_then_the_source_failed(
-    clock: SimulatedClock, body: bytes
+    clock: DrivenClock, body: bytes
 ) -> None:
     with pytest.raises(SourceError):
         discovery(clock, [body]).read()
@@ -192,7 +202,34 @@ def test_given_a_discovery_that_answers_no_list_then_the_source_failed(
 @given(st.binary() | st.recursive(st.none() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))
 def test_given_any_answer_of_a_discovery_then_reading_fails_only_as_promised(body: bytes) -> None:
     try:
-        found = discovery(SimulatedClock(start=START, speed=0.0), [body]).read()
+        found = discovery(DrivenClock(SimulatedClock(start=START, speed=0.0)), [body]).read()
     except SourceError:
         return
     assert found is not None
+
+
+# --- custom labels ------------------------------------------------------------------------------------
+
+
+def test_given_labels_of_two_sources_then_a_token_has_both_and_the_later_source_wins(
+    clock: DrivenClock,
+) -> None:
+    tokens = watch(
+        clock,
+        ScriptedSource("file", {"a": {"customer": "acme", "tier": "gold"}}),
+        ScriptedSource("api", {"a": {"tier": "silver"}, "b": {}}),
+    )
+    current = tokens.current()
+    assert current["a"].labels == (("customer", "acme"), ("tier", "silver"))
+    assert current["b"].labels == ()
+
+
+def test_given_labels_that_are_not_meant_for_a_metric_then_they_are_left_out() -> None:
+    given = {"__meta_job": "x", "good": "v" * 300, "not-a-name": "x", "0": "x"}
+    assert custom_labels(given) == (("good", "v" * 256),)
+    assert len(custom_labels({f"label_{number:02}": "" for number in range(40)})) == 16
+
+
+def test_given_groups_with_labels_then_every_target_has_them() -> None:
+    groups = [{"targets": ["a", "b"], "labels": {"customer": "acme"}}, {"targets": ["c"]}]
+    assert read_groups(groups) == {"a": {"customer": "acme"}, "b": {"customer": "acme"}, "c": {}}

@@ -1,12 +1,11 @@
 """Given what is known and what an answer says, which transition is that?"""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from exporter.model import PHASES, FailureReason, Observation, Provider, State, Task
-from exporter.tracking.tally import Count, Tally, counts
-from exporter.tracking.tracker import advance
+from exporter.tracking.tally import DEFAULT_BUCKETS, Count, Tally, counts
+from exporter.tracking.tracker import Moment, advance
 
 OPENED = 1000.0
 NOW = 2000.0
@@ -27,27 +26,39 @@ def livepeer(phase: str, updated: float, **fields: object) -> Observation:
         finished=updated if state.terminal else None,
         reason=FailureReason.DESTINATION if state is State.FAILED else None,
     )
-    return replace(seen, **fields)  # type: ignore[arg-type]
+    return replace(seen, **fields)
 
 
 def qencode(phase: str, **fields: object) -> Observation:
     """What Qencode says about a task `t` that is watched since 1100; it tells no times."""
     state = PHASES[Provider.QENCODE].get(phase, State.UNKNOWN)
     seen = Observation(task="t", task_type="transcode", phase=phase, state=state, dated=1100.0, retries=0)
-    return replace(seen, **fields)  # type: ignore[arg-type]
+    return replace(seen, **fields)
 
 
-def follow(*observations: Observation, opened: float = OPENED) -> tuple[Task, dict[Count, int]]:
-    """Track a task through observations, a second apart; return what is known and what was counted."""
+HISTOGRAMS = {Tally.DURATION, Tally.PHASE_DURATION}
+
+
+def follow(*observations: Observation, opened: float = OPENED) -> tuple[Task, dict[Count, float]]:
+    """Track a task through observations, a second apart; return what is known and what was counted.
+
+    What histograms count is left to the tests that are about them.
+    """
     task: Task | None = None
-    counted: dict[Count, int] = {}
+    counted: dict[Count, float] = {}
     for second, seen in enumerate(observations):
-        if transition := advance(task, seen, NOW + second, opened):
+        if transition := advance(task, seen, at(NOW + second), opened):
             task = transition.after
-            for count, number in counts(transition):
-                counted[count] = counted.get(count, 0) + number
+            for count, number in counts(transition, DEFAULT_BUCKETS):
+                if count.tally not in HISTOGRAMS:
+                    counted[count] = counted.get(count, 0) + number
     assert task is not None
     return task, counted
+
+
+def at(now: float, skew: float = 0.0) -> Moment:
+    """A moment, at which the provider's clock may be ahead of ours."""
+    return Moment(steady=now, page=now + skew)
 
 
 def entries(phase: str, state: str, task_type: str = "upload") -> Count:
@@ -82,7 +93,7 @@ def test_a_phase_that_nobody_saw_is_not_made_up() -> None:
 def test_the_same_answer_again_is_no_transition() -> None:
     seen = livepeer("running", 1400.0, progress=0.25)
     task, _ = follow(seen)
-    assert advance(task, seen, NOW + 9, OPENED) is None
+    assert advance(task, seen, at(NOW + 9), OPENED) is None
 
 
 def test_an_older_answer_never_replaces_a_newer_one() -> None:
@@ -267,3 +278,89 @@ def test_warnings_count_as_they_are_added() -> None:
         qencode("encoding", warnings=1), qencode("encoding", warnings=1), qencode("saving", warnings=3)
     )
     assert counted[Count(Tally.WARNINGS, ("transcode",))] == 3
+
+
+class TestDurations:
+    @staticmethod
+    def spans(*observations: Observation) -> list[tuple[float | None, float | None]]:
+        """The duration and the phase duration of each transition, a second apart."""
+        task: Task | None = None
+        spans = []
+        for second, seen in enumerate(observations):
+            transition = advance(task, seen, at(NOW + second), OPENED)
+            assert transition
+            task = transition.after
+            spans.append((transition.duration, transition.phase_duration))
+        return spans
+
+    def test_are_measured_by_the_providers_times_where_it_tells_them(self) -> None:
+        assert self.spans(
+            livepeer("pending", 1100.0, scheduled=None),
+            livepeer("waiting", 1130.0, scheduled=1130.0, retries=0),
+            livepeer("running", 1190.0, scheduled=1130.0, retries=0),
+            livepeer("completed", 1400.0, scheduled=1130.0),
+        ) == [(None, None), (None, 30.0), (None, 60.0), (300.0, 210.0)]
+
+    def test_are_measured_by_our_steady_clock_where_it_does_not(self) -> None:
+        assert self.spans(qencode("queued"), qencode("encoding"), qencode("completed")) == [
+            (None, None),
+            (None, 1.0),
+            (2.0, 1.0),
+        ]
+
+    def test_are_left_out_where_the_start_was_not_seen(self) -> None:
+        assert self.spans(qencode("encoding"), qencode("saving"), qencode("completed")) == [
+            (None, None),
+            (None, None),
+            (None, 1.0),
+        ]
+        running = livepeer("running", 1500.0, progress=0.4)
+        assert self.spans(running, livepeer("failed", 1600.0))[1] == (500.0, None)
+
+    def test_of_history_are_not_observed(self) -> None:
+        assert self.spans(livepeer("completed", OPENED)) == [(None, None)]
+
+    def test_a_task_that_ended_before_it_was_first_seen_has_a_duration(self) -> None:
+        assert self.spans(livepeer("completed", 1700.0)) == [(600.0, None)]
+
+    def test_a_task_that_ends_again_has_a_duration_again(self) -> None:
+        spans = self.spans(
+            livepeer("failed", 1400.0),
+            livepeer("waiting", 1500.0, scheduled=1500.0, retries=0),
+            livepeer("completed", 1700.0, scheduled=1500.0),
+        )
+        assert [duration for duration, _ in spans] == [300.0, None, 600.0]
+
+    def test_are_never_negative(self) -> None:
+        assert self.spans(livepeer("completed", 1700.0, created=1800.0)) == [(0.0, None)]
+        task = follow(qencode("queued"))[0]
+        earlier = advance(task, qencode("completed"), at(NOW - 3600), OPENED)
+        assert earlier is not None
+        assert (earlier.duration, earlier.phase_duration) == (0.0, 0.0)
+
+
+class TestClocks:
+    """The provider's clock is an hour off, or ours is: nothing but ages is compared."""
+
+    @pytest.mark.parametrize("skew", [-3600.0, 0.0, 3600.0])
+    def test_what_had_ended_by_the_opening_is_history_by_its_age(self, skew: float) -> None:
+        ended_before = livepeer("failed", OPENED - 1 + skew)
+        ended_after = livepeer("failed", OPENED + 1 + skew)
+        history = advance(None, ended_before, at(NOW, skew), OPENED)
+        news = advance(None, ended_after, at(NOW, skew), OPENED)
+        assert history is not None
+        assert news is not None
+        assert (history.entered, news.entered) == (False, True)
+
+    @pytest.mark.parametrize("skew", [-3600.0, 0.0, 3600.0])
+    def test_the_last_change_is_as_long_ago_as_the_provider_says(self, skew: float) -> None:
+        seen = livepeer("running", NOW - 30 + skew)
+        transition = advance(None, seen, at(NOW, skew), OPENED)
+        assert transition is not None
+        assert transition.after.changed == NOW - 30
+
+    def test_a_change_never_moves_back(self) -> None:
+        task = follow(qencode("encoding", progress=0.1))[0]
+        transition = advance(task, qencode("encoding", progress=0.2), at(NOW - 100), OPENED)
+        assert transition is not None
+        assert transition.after.changed == NOW

@@ -1,0 +1,109 @@
+"""The sections of the configuration that hold for all accounts."""
+
+# ruff: noqa: RUF009 - option() and its kin are field() with a schema in it
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from yaml.nodes import MappingNode, Node
+
+from exporter.config_values import Choice, DatabaseUrl, Duration, Flag, Number
+from exporter.schema import ListOf, Outside, Section, option
+from exporter.strict_yaml import Site
+
+_HOUR = 3600.0
+
+
+class TaskLabel(StrEnum):
+    """How a task is named on every surface."""
+
+    ID = "id"
+    HASH = "hash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StallConfig:
+    """After how many seconds without a change an active task is stalled, by its state."""
+
+    queued: float = option(Duration(positive=True), "Of a task that waits.", default="10m")
+    running: float = option(Duration(positive=True), "Of a task that runs.", default="10m")
+    unknown: float = option(Duration(positive=True), "Of a task in a phase we do not know.", default="10m")
+
+
+@dataclass(frozen=True)
+class _StallReader:
+    """Reads one duration for all states, or a section with one for each."""
+
+    kind: ClassVar[str] = "a duration, or one for each state"
+
+    def read(self, node: Node, site: Site, outside: Outside) -> StallConfig:
+        """Return what is written."""
+        if isinstance(node, MappingNode):
+            return Section(StallConfig).read(node, site, outside)
+        seconds = Duration(positive=True).read(node, site, outside)
+        return StallConfig(queued=seconds, running=seconds, unknown=seconds)
+
+
+@dataclass(frozen=True)
+class _BoundsReader:
+    """Reads the upper bounds of a histogram's buckets, in any order."""
+
+    kind: ClassVar[str] = "a list of durations above 0"
+
+    def read(self, node: Node, site: Site, outside: Outside) -> tuple[float, ...]:
+        """Return the bounds, ascending, in seconds."""
+        return tuple(sorted(ListOf(Duration(positive=True), filled=True).read(node, site, outside)))
+
+
+# From a clip of seconds to a film of hours; a bucket ends at most 2.5 times after the one before it.
+_BUCKETS = "[10s, 20s, 30s, 1m, 2m, 5m, 10m, 20m, 30m, 1h, 2h, 4h, 8h]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollConfig:
+    """How the providers are asked; durations are in seconds."""
+
+    min_poll_interval: float = option(
+        Duration(), "An account is not polled again before this is over; 0: on every scrape.", default="5s"
+    )
+    timeout: float = option(
+        Duration(positive=True, most=_HOUR), "Time-out of one HTTP request.", default="10s"
+    )
+    concurrency: int = option(Number(1, 64), "Requests at once, per account.", default="8")
+    retention: float = option(Duration(), "How long a finished task keeps its series.", default="15m")
+    stall_after: StallConfig = option(
+        _StallReader(), "How long an active task may go without a change before it is stalled.", default="10m"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """What Prometheus sees."""
+
+    per_task: bool = option(Flag(), "Whether each task has series of its own.", default="true")
+    max_task_series: int = option(
+        Number(0, 10_000_000), "How many tasks have series of their own, newest first.", default="20000"
+    )
+    task_label: TaskLabel = option(
+        Choice(TaskLabel), "How a task is named: by its id, or by a hash of it.", default="id"
+    )
+    duration_buckets: tuple[float, ...] = option(
+        _BoundsReader(), "Buckets of transcoding_task_duration_seconds.", default=_BUCKETS
+    )
+    phase_duration_buckets: tuple[float, ...] = option(
+        _BoundsReader(), "Buckets of transcoding_task_phase_duration_seconds.", default=_BUCKETS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageConfig:
+    """Where knowledge is kept."""
+
+    url: str = option(
+        DatabaseUrl(),
+        "The ledger's database: sqlite:///path, postgresql://user@host/name, or memory:// for none.",
+        default="sqlite:///data/ledger.db",
+        private=True,
+    )
+    keep: float = option(Duration(), "How long a finished task is remembered.", default="7d")

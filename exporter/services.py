@@ -1,0 +1,125 @@
+"""Makes each configured account a service that can be polled."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from exporter.config import LivepeerConfig, LivepeerTaskType, PollConfig, QencodeConfig
+from exporter.metrics.telemetry import Telemetry
+from exporter.model import Account, Clock, Endpoint, Provider
+from exporter.providers.livepeer import Livepeer
+from exporter.providers.qencode import Qencode
+from exporter.providers.service import ApiError, Service
+from exporter.providers.transport import Transport
+from exporter.tracking.tokens import (
+    FileSource,
+    FixedSource,
+    GivenSource,
+    HttpSource,
+    Labels,
+    Source,
+    SourceError,
+    Tokens,
+)
+
+AccountConfig = QencodeConfig | LivepeerConfig
+
+
+class Services:
+    """A factory of services."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        label: Callable[[Provider, str], str],
+        given: Callable[[Account], Mapping[str, Labels]],
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            clock: For all of them.
+            telemetry: Where they tell how asking went.
+            label: What people may see of a task's id.
+            given: Returns the tokens that were given to an account by our API.
+        """
+        self._clock = clock
+        self._telemetry = telemetry
+        self._label = label
+        self._given = given
+
+    def create(self, config: AccountConfig, poll: PollConfig, keep: float) -> Service:
+        """Make the service of an account; `keep` is how long an ended task is remembered, in seconds."""
+        if isinstance(config, QencodeConfig):
+            return self._qencode(config, poll, keep)
+        return self._livepeer(config, poll, keep)
+
+    def _qencode(self, config: QencodeConfig, poll: PollConfig, keep: float) -> Service:
+        account = account_of(config)
+        return Qencode(
+            account,
+            tokens=Tokens(account, self._sources(account, config, poll), self._clock),
+            transport=self._transport(account, poll),
+            telemetry=self._telemetry,
+            clock=self._clock,
+            timeout=poll.timeout,
+            concurrency=poll.concurrency,
+            retention=poll.retention,
+            base_url=config.base_url,
+            allowed_hosts=config.allowed_hosts,
+            label=lambda token: self._label(Provider.QENCODE, token),
+        )
+
+    def _sources(self, account: Account, config: QencodeConfig, poll: PollConfig) -> Iterator[Source]:
+        if config.task_tokens:
+            yield FixedSource(config.task_tokens)
+        if config.task_tokens_file:
+            yield FileSource(config.task_tokens_file)
+        if config.task_tokens_http:
+            yield HttpSource(self._discovery(account, config.task_tokens_http, poll), self._clock)
+        yield GivenSource(lambda: self._given(account))
+
+    def _discovery(self, account: Account, url: str, poll: PollConfig) -> Callable[[], bytes]:
+        # Connections of its own: when the discovery asks for a pause, Qencode does not. And a quarter of the
+        # time, so that one that hangs leaves the scrape enough to ask Qencode.
+        transport = self._transport(account, poll, timeout=poll.timeout / 4)
+
+        def fetch() -> bytes:
+            try:
+                return transport.get(Endpoint.QENCODE_TOKENS, url).body
+            except ApiError as error:
+                raise SourceError(str(error)) from None
+
+        return fetch
+
+    def _livepeer(self, config: LivepeerConfig, poll: PollConfig, keep: float) -> Service:
+        account = account_of(config)
+        every_type = set(config.task_types) == set(LivepeerTaskType)
+        return Livepeer(
+            account,
+            transport=self._transport(account, poll, api_key=config.api_key.reveal()),
+            clock=self._clock,
+            concurrency=poll.concurrency,
+            keep=max(keep, poll.retention),
+            base_url=config.base_url,
+            # All types means those too that Livepeer has yet to invent.
+            task_types=() if every_type else config.task_types,
+            lookback=config.lookback,
+        )
+
+    def _transport(
+        self, account: Account, poll: PollConfig, *, timeout: float | None = None, api_key: str = ""
+    ) -> Transport:
+        return Transport(
+            account,
+            timeout=timeout or poll.timeout,
+            concurrency=poll.concurrency,
+            clock=self._clock,
+            telemetry=self._telemetry,
+            api_key=api_key,
+        )
+
+
+def account_of(config: AccountConfig) -> Account:
+    """Return the account that a section of the configuration is about."""
+    provider = Provider.QENCODE if isinstance(config, QencodeConfig) else Provider.LIVEPEER
+    return Account(provider, config.name)

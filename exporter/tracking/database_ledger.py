@@ -1,0 +1,200 @@
+"""A ledger in a database that may fail.
+
+While it does, knowledge goes on in memory, and what could not be written waits for the next success. It waits
+by task and by counter, so that it can't outgrow the knowledge itself.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from exporter.model import Account, Clock, Provider
+from exporter.tracking.database import Batch, Database, StoredAccount
+from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
+from exporter.tracking.knowledge import Change, Knowledge, pack
+from exporter.tracking.ledger import GivenToken, Terms
+from exporter.tracking.tally import SUM, Buckets, Count, Tally, bound_label
+
+RETRY_INTERVAL: Final = 10.0
+"""Seconds between two attempts to write to a database that fails."""
+
+_log = structlog.get_logger()
+
+
+class DatabaseLedger:
+    """Remembers in a database. Safe for several threads."""
+
+    def __init__(self, database: Database, clock: Clock, degraded: Callable[[bool], None]) -> None:
+        """Open the database; `degraded` is told whether what is new is in memory only.
+
+        Raises:
+            DatabaseError: it can't be reached, or was written by a newer version. A full disk and a damaged
+                file are no reason not to start.
+        """
+        self._database = database
+        self._clock = clock
+        self._tell = degraded
+        self._lock = threading.Lock()
+        self._known: dict[Account, Knowledge] = {}
+        self._waiting: dict[Account, Batch] = {}
+        self._opened = False
+        self._retry_at = float("-inf")
+        self._failing = False
+        try:
+            self._open()
+            degraded(False)
+        except FullError as error:
+            self._fail(error)
+
+    def recall(self, account: Account, terms: Terms) -> Knowledge:
+        """Return what is remembered of an account; a new one is first watched now. Raises `DatabaseError`."""
+        with self._lock:
+            if known := self._known.get(account):
+                # It was watched before: what is known is ahead of what is stored while the database fails.
+                known.retention = terms.retention
+                return known
+        stored = self._load(account)
+        now = self._clock.steady()
+        knowledge = Knowledge(
+            account,
+            _opened(account, stored, now),
+            retention=terms.retention,
+            buckets=terms.buckets,
+            position=stored.position if stored else None,
+            tasks=stored.tasks if stored else {},
+            counts=_fitting(stored.counts, terms.buckets) if stored else {},
+            now=now,
+        )
+        with self._lock:
+            self._known[account] = knowledge
+            if stored is None:
+                self._waiting[account] = Batch(account, knowledge.opened)
+                self._flush()
+        return knowledge
+
+    def commit(self, change: Change) -> None:
+        """Write a change, and what waits; if the database fails, it waits on."""
+        with self._lock:
+            batch = self._waiting.setdefault(change.account, Batch(change.account, change.opened))
+            batch.position = change.position
+            batch.tasks.update((task.id, pack(task)) for task in change.tasks)
+            batch.tasks.update(dict.fromkeys(change.gone))
+            batch.counts.update(change.counts)
+            self._flush()
+
+    def tokens(self, account: Account) -> Mapping[str, GivenToken]:
+        """Return the tokens that were given. Raises `DatabaseError`."""
+        return self._database.tokens(account)
+
+    def give(self, account: Account, token: str, given: GivenToken) -> None:
+        """Remember a token, or its new labels. Raises `DatabaseError`."""
+        with self._lock:
+            self._database.write_token(account, token, given)
+
+    def take(self, account: Account, token: str) -> None:
+        """Forget a token. Raises `DatabaseError`."""
+        with self._lock:
+            self._database.delete_token(account, token)
+
+    def close(self) -> None:
+        """Write what waits, and close the connections."""
+        with self._lock:
+            self._retry_at = float("-inf")
+            if self._waiting:
+                self._flush()
+            self._database.close()
+
+    def _open(self) -> None:
+        try:
+            self._database.open()
+        except DamagedError as error:
+            self._set_aside(error)
+            self._database.open()
+        self._opened = True
+
+    def _load(self, account: Account) -> StoredAccount | None:
+        if not self._opened:
+            return self._database.load_read_only(account)
+        try:
+            return self._database.load(account)
+        except DamagedError as error:
+            self._set_aside(error)
+            self._database.open()
+            return None
+
+    def _flush(self) -> None:
+        """Write what waits, unless the database failed a moment ago."""
+        if self._clock.monotonic() < self._retry_at:
+            return
+        try:
+            if not self._opened:
+                self._open()
+            try:
+                self._database.write(tuple(self._waiting.values()))
+            except DamagedError as error:
+                self._set_aside(error)
+                self._database.open()
+                self._database.write([*map(_whole, self._known.values()), *self._waiting.values()])
+        except DatabaseError as error:
+            self._fail(error)
+            return
+        self._waiting.clear()
+        if self._failing:
+            self._failing = False
+            _log.warning("ledger works again, nothing is lost")
+        self._tell(False)
+
+    def _fail(self, error: DatabaseError) -> None:
+        self._retry_at = self._clock.monotonic() + RETRY_INTERVAL
+        if not self._failing:
+            self._failing = True
+            _log.error("ledger failed, what is new is kept in memory only", error=str(error))
+        self._tell(True)
+
+    def _set_aside(self, error: DamagedError) -> None:
+        """Keep a damaged file under another name: somebody may want to look into it."""
+        suffix = f"damaged-{datetime.fromtimestamp(self._clock.time(), UTC):%Y%m%dT%H%M%SZ}"
+        kept = self._database.set_aside(suffix)
+        _log.error("ledger is damaged, it is set aside and a new one begun", error=str(error), kept=str(kept))
+
+
+def _whole(knowledge: Knowledge) -> Batch:
+    tasks, counts = knowledge.dump()
+    return Batch(knowledge.account, knowledge.opened, knowledge.position, dict(tasks), dict(counts))
+
+
+def _opened(account: Account, stored: StoredAccount | None, now: float) -> float:
+    """Return when an account was first watched.
+
+    Qencode tells no times, so what has ended by its first answer is history: before it, nothing was watched.
+    And the machine's clock may have been set back since. If the account has been read, the past is known, and
+    what is new is news; else the past begins now.
+    """
+    read = stored is not None and (bool(stored.tasks) or stored.position is not None)
+    if stored is None or (account.provider is Provider.QENCODE and not read):
+        return now
+    if stored.opened <= now:
+        return stored.opened
+    return 0.0 if read else now
+
+
+_BOUNDS: Final[Mapping[Tally, Callable[[Buckets], tuple[float, ...]]]] = {
+    Tally.DURATION: lambda buckets: buckets.duration,
+    Tally.PHASE_DURATION: lambda buckets: buckets.phase_duration,
+}
+
+
+def _fitting(counts: Mapping[Count, float], buckets: Buckets) -> Mapping[Count, float]:
+    """Leave out histograms whose bounds were configured otherwise: their buckets can't be divided anew."""
+    unfit = {
+        count.tally
+        for count in counts
+        if count.tally in _BOUNDS
+        and count.labels[-1] not in {SUM, "+Inf", *map(bound_label, _BOUNDS[count.tally](buckets))}
+    }
+    for tally in unfit:
+        _log.warning("histogram begins anew, its buckets were changed", histogram=tally)
+    return {count: value for count, value in counts.items() if count.tally not in unfit}

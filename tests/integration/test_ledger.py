@@ -1,0 +1,401 @@
+"""What is known survives: in SQLite and in PostgreSQL, a full disk and a damaged file included."""
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import sqlalchemy as sa
+import structlog
+
+from exporter.model import Account, Observation, Provider, State
+from exporter.tracking.database import Batch, Database
+from exporter.tracking.database_error import DatabaseError, NewerSchemaError
+from exporter.tracking.database_ledger import RETRY_INTERVAL, DatabaseLedger
+from exporter.tracking.knowledge import Knowledge
+from exporter.tracking.ledger import GivenToken, Terms
+from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally
+from exporter.tracking.tracker import Moment
+from tests.integration import postgresql
+
+VOD = Account(Provider.QENCODE, "vod")
+STUDIO = Account(Provider.LIVEPEER, "studio")
+TERMS = Terms(retention=60.0, buckets=DEFAULT_BUCKETS)
+FAILURES = Count(Tally.FAILURES, ("transcode", "unknown"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_795_294_800.0
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = steady = time
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while Watched.opened:
+        Watched.opened.pop().close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    with postgresql.running() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    server = sa.make_url(request.getfixturevalue("postgresql_url"))
+    name = f"test_{os.urandom(6).hex()}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
+class Watched:
+    """A ledger as the exporter uses it; `degraded()` is what its gauge would show."""
+
+    opened: ClassVar[list[Database]] = []
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.clock = clock
+        self._degraded: bool | None = None
+        database = Database(url)
+        self.opened.append(database)
+        self.ledger = DatabaseLedger(database, clock, self._tell)
+
+    def _tell(self, degraded: bool) -> None:
+        self._degraded = degraded
+
+    def degraded(self) -> bool | None:
+        return self._degraded
+
+    def recall(self, account: Account = VOD, terms: Terms = TERMS) -> Knowledge:
+        knowledge = self.ledger.recall(account, terms)
+        # What ended at the very moment of the opening would be history.
+        self.clock.now += 0.001
+        return knowledge
+
+    def learn(self, knowledge: Knowledge, *seen: Observation, position: float | None = None) -> None:
+        moment = Moment(self.clock.now, self.clock.now)
+        change = knowledge.plan(moment, observations=seen, position=position)
+        self.ledger.commit(change)
+        knowledge.apply(change)
+
+    def forget(self, knowledge: Knowledge, *tasks: str) -> None:
+        change = knowledge.plan(Moment(self.clock.now, self.clock.now), gone=tasks)
+        self.ledger.commit(change)
+        knowledge.apply(change)
+
+
+def seen(task: str, phase: str, state: State, **fields: object) -> Observation:
+    described = {
+        "task": task,
+        "task_type": "transcode",
+        "phase": phase,
+        "state": state,
+        "dated": 2e9,
+        **fields,
+    }
+    return Observation(**described)  # type: ignore[arg-type]
+
+
+def shown(knowledge: Knowledge, clock: Clock) -> dict[str, str]:
+    return {task.id: task.seen.phase for task in knowledge.snapshot(clock.now).tasks}
+
+
+def test_everything_that_was_committed_is_recalled(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    knowledge = before.recall()
+    running = seen(
+        *("a", "encoding", State.RUNNING),
+        progress=0.25,
+        retries=1,
+        message='free "text" \x00 of any 字母',
+        labels=(("customer", "acme"),),
+    )
+    before.learn(knowledge, running, position=123.456)
+    before.learn(knowledge, seen("b", "error", State.FAILED))
+    before.ledger.close()
+
+    clock.now += 10
+    again = Watched(url, clock).recall()
+    assert shown(again, clock) == {"a": "encoding", "b": "error"}
+    assert again.task("a") == knowledge.task("a")
+    assert again.position == 123.456
+    assert again.opened == knowledge.opened
+    assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
+    assert again.snapshot(clock.now).counts[FAILURES] == 1
+
+
+def test_accounts_are_kept_apart(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    before.learn(before.recall(VOD), seen("same id", "encoding", State.RUNNING))
+    before.learn(before.recall(STUDIO), seen("same id", "waiting", State.QUEUED))
+    before.ledger.close()
+
+    again = Watched(url, clock)
+    assert shown(again.recall(VOD), clock) == {"same id": "encoding"}
+    assert shown(again.recall(STUDIO), clock) == {"same id": "waiting"}
+
+
+def test_the_retention_goes_on_across_a_restart(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    before.learn(before.recall(), seen("a", "completed", State.COMPLETED))
+    before.ledger.close()
+
+    clock.now += 59
+    assert shown(Watched(url, clock).recall(), clock) == {"a": "completed"}
+    clock.now += 1
+    later = Watched(url, clock).recall()
+    assert shown(later, clock) == {}
+    assert "a" in later.tasks
+
+
+def test_what_is_forgotten_is_deleted(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    knowledge = before.recall()
+    before.learn(knowledge, seen("a", "encoding", State.RUNNING), seen("b", "encoding", State.RUNNING))
+    before.forget(knowledge, "a")
+    before.ledger.close()
+    assert set(Watched(url, clock).recall().tasks) == {"b"}
+
+
+def test_a_transaction_is_written_whole_or_not_at_all(url: str, clock: Clock) -> None:
+    watched = Watched(url, clock)
+    watched.recall()
+    database = Database(url)
+    database.open()
+    good = Batch(VOD, 1.0, position=5.0, counts={FAILURES: 7.0})
+    bad = Batch(STUDIO, None, counts={FAILURES: 7.0})  # type: ignore[arg-type]
+    with pytest.raises(DatabaseError):
+        database.write([good, bad])
+    stored = database.load(VOD)
+    database.close()
+    assert stored is not None
+    assert (stored.position, stored.counts) == (None, {})
+
+
+def test_histograms_begin_anew_when_their_buckets_change(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    knowledge = before.recall()
+    before.learn(knowledge, seen("a", "queued", State.QUEUED))
+    clock.now += 45
+    before.learn(knowledge, seen("a", "completed", State.COMPLETED))
+    before.ledger.close()
+    bucket = Count(Tally.DURATION, ("transcode", "completed", "60.0"))
+
+    same = Watched(url, clock).recall()
+    assert same.snapshot(clock.now).counts[bucket] == 1
+
+    other = Terms(60.0, Buckets(duration=(7.0, 99.0), phase_duration=DEFAULT_BUCKETS.phase_duration))
+    changed = Watched(url, clock).recall(terms=other).snapshot(clock.now).counts
+    assert not [count for count in changed if count.tally is Tally.DURATION]
+    assert [count for count in changed if count.tally is Tally.PHASE_DURATION]
+
+
+def test_tokens_given_by_the_api_are_remembered(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    before.ledger.give(VOD, "token-1", GivenToken({"customer": "acme"}, 5.0))
+    before.ledger.give(VOD, "token-2", GivenToken({}, 6.0))
+    before.ledger.give(VOD, "token-1", GivenToken({"customer": "umbrella"}, 5.0))
+    before.ledger.take(VOD, "token-2")
+    before.ledger.close()
+    again = Watched(url, clock).ledger
+    assert again.tokens(VOD) == {"token-1": GivenToken({"customer": "umbrella"}, 5.0)}
+    assert again.tokens(STUDIO) == {}
+
+
+def test_a_ledger_of_a_newer_version_is_refused(url: str, clock: Clock) -> None:
+    Watched(url, clock).ledger.close()
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE schema_version SET version = 99"))
+    engine.dispose()
+    with pytest.raises(NewerSchemaError, match=r"schema 99.*newer version"):
+        Watched(url, clock)
+
+
+def test_a_database_that_cannot_be_reached_is_an_error_that_says_where_but_no_password(clock: Clock) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        Watched("postgresql+psycopg://exporter:hunter2@127.0.0.1:1/ledger", clock)
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_while_the_database_is_away_knowledge_goes_on_and_is_written_later(url: str, clock: Clock) -> None:
+    watched = Watched(url, clock)
+    knowledge = watched.recall()
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE counts RENAME TO hidden"))
+    with structlog.testing.capture_logs() as logs:
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
+        watched.learn(knowledge, seen("b", "error", State.FAILED))
+    assert watched.degraded() is True
+    assert shown(knowledge, clock) == {"a": "encoding", "b": "error"}
+    assert [log["event"] for log in logs] == ["ledger failed, what is new is kept in memory only"]
+
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE hidden RENAME TO counts"))
+    engine.dispose()
+    clock.now += RETRY_INTERVAL
+    watched.learn(knowledge, seen("a", "saving", State.RUNNING))
+    assert watched.degraded() is False
+    watched.ledger.close()
+
+    again = Watched(url, clock).recall()
+    assert shown(again, clock) == {"a": "saving", "b": "error"}
+    assert again.snapshot(clock.now).counts[FAILURES] == 1
+
+
+class TestDamage:
+    @pytest.fixture
+    def path(self, tmp_path: Path, clock: Clock) -> Path:
+        """The file of a ledger that knows a task."""
+        path = tmp_path / "ledger.db"
+        watched = Watched(f"sqlite:///{path}", clock)
+        watched.learn(watched.recall(), seen("a", "encoding", State.RUNNING))
+        watched.ledger.close()
+        return path
+
+    @pytest.mark.parametrize("damage", ["not a database", "torn page"])
+    def test_a_damaged_file_is_set_aside_and_a_new_one_begun(
+        self, path: Path, clock: Clock, damage: str
+    ) -> None:
+        content = path.read_bytes()
+        if damage == "not a database":
+            path.write_bytes(b"something else entirely" * 500)
+        else:
+            path.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+        broken = path.read_bytes()
+
+        with structlog.testing.capture_logs() as logs:
+            watched = Watched(f"sqlite:///{path}", clock)
+            knowledge = watched.recall()
+        watched.learn(knowledge, seen("b", "encoding", State.RUNNING))
+        watched.ledger.close()
+
+        kept = path.with_name("ledger.db.damaged-20261121T210000Z")
+        assert kept.read_bytes() == broken, "it is never deleted"
+        assert any("damaged" in log["event"] and log["kept"] == str(kept) for log in logs)
+        assert watched.degraded() is False
+        assert set(Watched(f"sqlite:///{path}", clock).recall().tasks) == {"b"}
+
+    def test_damage_under_way_loses_nothing_that_is_known(self, path: Path, clock: Clock) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        for companion in path.parent.glob("ledger.db*"):
+            companion.write_bytes(b"\xa5" * companion.stat().st_size)
+        watched.learn(knowledge, seen("b", "error", State.FAILED))
+        assert watched.degraded() is False
+        watched.ledger.close()
+
+        again = Watched(f"sqlite:///{path}", clock).recall()
+        assert shown(again, clock) == {"a": "encoding", "b": "error"}
+        assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mounted], capture_output=True, check=False
+    )
+    if mount.returncode:
+        postgresql.missing("the right to mount a small file system")
+    yield mounted
+    subprocess.run(["umount", "--lazy", mounted], check=True)
+
+
+def fill(disk: Path) -> None:
+    with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+class TestFullDisk:
+    def test_under_way_it_goes_on_in_memory_and_writes_all_once_there_is_room(
+        self, small_disk: Path, clock: Clock
+    ) -> None:
+        url = f"sqlite:///{small_disk}/ledger.db"
+        watched = Watched(url, clock)
+        knowledge = watched.recall()
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
+        fill(small_disk)
+        for number in range(300):
+            failed = seen(f"task {number}", "error", State.FAILED, message="x" * 400)
+            watched.learn(knowledge, failed)
+            clock.now += RETRY_INTERVAL / 100
+        assert watched.degraded() is True
+        assert len(knowledge.tasks) == 301
+
+        (small_disk / "filler").unlink()
+        clock.now += RETRY_INTERVAL
+        watched.learn(knowledge, seen("a", "saving", State.RUNNING))
+        assert watched.degraded() is False
+        watched.ledger.close()
+        again = Watched(url, clock).recall()
+        assert set(again.tasks) == set(knowledge.tasks)
+        assert again.snapshot(clock.now).counts[FAILURES] == 300
+
+    def test_at_the_start_what_is_on_the_disk_is_still_read(self, small_disk: Path, clock: Clock) -> None:
+        url = f"sqlite:///{small_disk}/ledger.db"
+        before = Watched(url, clock)
+        before.learn(before.recall(), seen("a", "error", State.FAILED))
+        before.ledger.close()
+        fill(small_disk)
+
+        watched = Watched(url, clock)
+        knowledge = watched.recall()
+        assert watched.degraded() is True
+        assert shown(knowledge, clock) == {"a": "error"}
+        watched.learn(knowledge, seen("b", "error", State.FAILED))
+        assert knowledge.snapshot(clock.now).counts[FAILURES] == 2
+
+        (small_disk / "filler").unlink()
+        clock.now += RETRY_INTERVAL
+        watched.learn(knowledge, seen("c", "encoding", State.RUNNING))
+        assert watched.degraded() is False
+        watched.ledger.close()
+        assert set(Watched(url, clock).recall().tasks) == {"a", "b", "c"}
+
+    def test_at_the_start_of_a_new_ledger(self, small_disk: Path, clock: Clock) -> None:
+        fill(small_disk)
+        watched = Watched(f"sqlite:///{small_disk}/ledger.db", clock)
+        knowledge = watched.recall()
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
+        assert watched.degraded() is True
+        assert shown(knowledge, clock) == {"a": "encoding"}
+
+
+def test_nothing_but_what_is_needed_is_in_the_file(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "ledger.db"
+    watched = Watched(f"sqlite:///{path}", clock)
+    watched.learn(watched.recall(), seen("a", "encoding", State.RUNNING, progress=0.5))
+    watched.ledger.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        ((body,),) = connection.execute("SELECT body FROM tasks").fetchall()
+    assert set(json.loads(body)) == {"seen", "retries", "changed"}
+    assert set(json.loads(body)["seen"]) == {"task", "task_type", "phase", "state", "dated", "progress"}

@@ -90,6 +90,8 @@ class Exporter:
         Raises:
             DatabaseError: a new account can't be recalled from the ledger.
         """
+        # Before anything new is recalled, and so opened: see `Services.create`.
+        begun = self._clock.steady()
         with self._lock:
             old = {account.account: account for account in self._poller.accounts}
             sections: tuple[AccountConfig, ...] = (*config.qencode, *config.livepeer)
@@ -104,7 +106,7 @@ class Exporter:
                 if account not in old
             }
             self._poller.accounts = tuple(
-                self._unchanged(account, settings, old) or self._watch(account, settings, old, new)
+                self._unchanged(account, settings, old) or self._watch(account, settings, old, new, begun)
                 for account, settings in wanted.items()
             )
             for account in old.keys() - wanted.keys():
@@ -184,6 +186,7 @@ class Exporter:
         settings: _Settings,
         old: Mapping[Account, AccountPoller],
         new: Mapping[Account, Knowledge],
+        begun: float,
     ) -> AccountPoller:
         """Return a poller of a new account, or one that takes over what is known about a changed one."""
         if account in new:
@@ -194,7 +197,7 @@ class Exporter:
             knowledge = old[account].knowledge
             knowledge.retention = settings.poll.retention
         return AccountPoller(
-            self._services.create(settings.account, settings.poll, settings.keep),
+            self._services.create(settings.account, settings.poll, keep=settings.keep, begun=begun),
             knowledge,
             self._ledger,
             clock=self._clock,

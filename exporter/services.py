@@ -47,17 +47,25 @@ class Services:
         self._label = label
         self._given = given
 
-    def create(self, config: AccountConfig, poll: PollConfig, keep: float) -> Service:
-        """Make the service of an account; `keep` is how long an ended task is remembered, in seconds."""
+    def create(self, config: AccountConfig, poll: PollConfig, *, keep: float, begun: float) -> Service:
+        """Make the service of an account.
+
+        Args:
+            config: The account.
+            poll: How it is asked.
+            keep: Seconds for which an ended task is remembered.
+            begun: When its tokens begin to be watched (steady seconds), before its knowledge was opened: a
+                token that had ended by then is history.
+        """
         if isinstance(config, QencodeConfig):
-            return self._qencode(config, poll, keep)
+            return self._qencode(config, poll, begun)
         return self._livepeer(config, poll, keep)
 
-    def _qencode(self, config: QencodeConfig, poll: PollConfig, keep: float) -> Service:
+    def _qencode(self, config: QencodeConfig, poll: PollConfig, begun: float) -> Service:
         account = account_of(config)
         return Qencode(
             account,
-            tokens=Tokens(account, self._sources(account, config, poll), self._clock),
+            tokens=Tokens(account, self._sources(account, config, poll), self._clock, begun),
             transport=self._transport(account, poll),
             telemetry=self._telemetry,
             clock=self._clock,

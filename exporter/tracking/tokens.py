@@ -224,11 +224,12 @@ def _check_depth(text: bytes) -> None:
 class Tokens:
     """The tokens of one account, from all its sources."""
 
-    def __init__(self, account: Account, sources: Iterable[Source], clock: Clock) -> None:
+    def __init__(self, account: Account, sources: Iterable[Source], clock: Clock, begun: float) -> None:
+        """Ask nothing yet; `begun` is when the tokens begin to be watched (steady seconds)."""
         self._account = account
         self._sources = tuple(sources)
         self._clock = clock
-        self._opened = clock.steady()
+        self._begun = begun
         self._lists: dict[str, Mapping[str, Labels]] = {}
         self._since: dict[str, float] = {}
         self._failures: dict[str, str] = {}
@@ -236,8 +237,8 @@ class Tokens:
     def current(self) -> Mapping[str, WatchedToken]:
         """Ask every source; return every token.
 
-        What a source brings at its first answer has been there since the account was opened, as far as
-        anybody can tell.
+        What a source brings at its first answer has been there since the beginning, as far as anybody can
+        tell.
         """
         for source in self._sources:
             self._ask(source)
@@ -268,7 +269,7 @@ class Tokens:
         if tokens is None:
             return
         self._failures.pop(source.name, None)
-        since = self._clock.steady() if source.name in self._lists else self._opened
+        since = self._clock.steady() if source.name in self._lists else self._begun
         # In the order of the source, so that the same tokens make the same batches.
         good = {token: labels for token, labels in tokens.items() if is_token(token)}
         if bad := len(tokens) - len(good):

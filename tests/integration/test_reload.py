@@ -235,19 +235,27 @@ def test_given_new_tokens_when_reloaded_then_they_are_watched_beside_the_old(
 def test_given_a_new_address_when_reloaded_then_it_is_asked_and_knowledge_goes_on(
     simulator: Simulator, path: Path
 ) -> None:
-    token = simulator.qencode.add("queued")
+    # One has not started, so that it has no master yet; the other is asked about at its own.
+    waiting, running = simulator.qencode.add("created"), simulator.qencode.add("encoding")
     with (
         StatusServer(lambda asked: statuses(**{one: {"status": "saving"} for one in asked})) as elsewhere,
-        serving(write(path, qencode(simulator, token)), ON) as exporter,
+        serving(write(path, qencode(simulator, waiting, running)), ON) as exporter,
     ):
         exporter.scrape()
-        write(path, qencode(simulator, token, base_url=elsewhere.url))
+        simulator.requests.clear()
+        write(path, qencode(simulator, waiting, running, base_url=elsewhere.url))
         exporter.reload()
         after = exporter.scrape()
 
-        assert elsewhere.calls == [(token,)]
+        assert elsewhere.calls == [(waiting,)]
+        assert [each.form for each in simulator.requests.to("qencode_master")] == [{"task_tokens": running}]
+        assert simulator.requests.to("qencode_api") == []
         phases = after.by("phase", "transcoding_task_phase_entries_total", account="vod")
-        assert {phase: number for phase, number in phases.items() if number} == {"queued": 1, "saving": 1}
+        assert {phase: number for phase, number in phases.items() if number} == {
+            "created": 1,
+            "encoding": 1,
+            "saving": 1,
+        }
 
 
 def test_given_a_source_of_tokens_that_went_when_reloaded_then_its_series_is_gone(

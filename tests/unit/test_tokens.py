@@ -55,7 +55,7 @@ def since(tokens: Tokens) -> dict[str, float]:
 
 
 def watch(clock: DrivenClock, *sources: Source) -> Tokens:
-    return Tokens(ACCOUNT, sources, clock)
+    return Tokens(ACCOUNT, sources, clock, clock.steady())
 
 
 def discovery(clock: DrivenClock, bodies: Sequence[bytes | SourceError]) -> HttpSource:

@@ -1,0 +1,74 @@
+"""What had ended when an account was first watched is no news: by real clocks, where time always passes."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.assembly import Exporter
+from exporter.clock import SystemClock
+from exporter.config import PollConfig
+from exporter.simulator import SimulatedClock, Simulator
+from tests.support import exporting, livepeer_config, qencode_config, total
+
+POLL = PollConfig(min_poll_interval=0)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    """At the present time, which goes on."""
+    return Simulator(clock=SimulatedClock(start=time.time()))
+
+
+def failures(exporter: Exporter) -> float:
+    return total(exporter, "transcoding_task_failures_total")
+
+
+@pytest.mark.parametrize("kind", ["memory", "ledger"])
+def test_given_tasks_that_failed_long_ago_when_first_scraped_then_none_counts_and_later_ones_do(
+    simulator: Simulator, storage: str, kind: str
+) -> None:
+    with simulator:
+        fixed, discovered = simulator.qencode.add("encoding"), simulator.qencode.add("encoding")
+        upload = simulator.livepeer.account.add("upload")
+        simulator.qencode.fail(fixed)
+        simulator.qencode.fail(discovered)
+        simulator.livepeer.account.fail(upload)
+        simulator.clock.advance(60)
+        accounts = (
+            qencode_config(simulator, fixed, task_tokens_http=simulator.tokens_url),
+            livepeer_config(simulator),
+        )
+        with exporting(
+            SystemClock(), *accounts, poll=POLL, storage=storage if kind == "ledger" else "memory://"
+        ) as exporter:
+            exporter.refresh(10)
+            assert failures(exporter) == 0
+
+            running = simulator.livepeer.account.add("upload")
+            exporter.refresh(10)
+            simulator.livepeer.account.fail(running)
+            exporter.refresh(10)
+            assert failures(exporter) == 1
+
+
+def test_given_a_token_that_is_added_after_a_restart_when_scraped_then_its_failure_counts(
+    simulator: Simulator, storage: str
+) -> None:
+    with simulator:
+        first, second = simulator.qencode.add("encoding"), simulator.qencode.add("encoding")
+        with exporting(
+            SystemClock(), qencode_config(simulator, first), poll=POLL, storage=storage
+        ) as exporter:
+            exporter.refresh(10)
+        simulator.qencode.fail(first)
+        simulator.qencode.fail(second)
+        accounts = qencode_config(simulator, first, second)
+        with exporting(SystemClock(), accounts, poll=POLL, storage=storage) as exporter:
+            exporter.refresh(10)
+            assert failures(exporter) == 2

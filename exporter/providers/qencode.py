@@ -123,7 +123,7 @@ class Qencode:
             self.account, {source: source not in failures for source in self._tokens.sources}
         )
         for source, words in failures.items():
-            yield Trouble(_source_error(f"{source}: {words}; its last good list stays"))
+            yield Trouble(_source_error(f"{source}: {words}; the last good list, if there was one, stays"))
         yield Gone(self._forget(known, watched))
         for task in known.active.values():
             if self._masters.of(task.id) is None:

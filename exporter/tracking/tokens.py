@@ -112,7 +112,7 @@ class FileSource:
             where = f"line {mark.line + 1}: " if mark else ""
             raise SourceError(f"{self._path}: {where}neither JSON nor YAML") from None
         except (msgspec.ValidationError, RecursionError) as error:
-            raise SourceError(f"{self._path}: {error}") from None
+            raise SourceError(f'{self._path}: {error}; write it like [{{"targets": ["TOKEN"]}}]') from None
 
 
 class HttpSource:

@@ -1,7 +1,9 @@
 """An ordinary prometheus_client Collector over what is known about the tasks."""
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
@@ -12,6 +14,9 @@ from exporter.metrics.fleet import fleet, metric
 from exporter.metrics.view import View
 from exporter.model import Task
 from exporter.tracking.knowledge import Snapshot
+
+MAX_CUSTOM_LABELS: Final = 64
+"""Names of custom labels, over all tokens: the most frequent ones."""
 
 
 class TaskCollector(Collector):
@@ -70,11 +75,26 @@ def _single_tasks(chosen: Sequence[tuple[Snapshot, Task]], view: View, to_date: 
     yield _info(labelled)
 
 
+def _renamed(custom: Sequence[str], ours: Sequence[str]) -> Sequence[str]:
+    """Return the custom names so that none is taken: Prometheus' own way with a clash is `exported_`."""
+    taken = {*ours, *custom, "le", "quantile"}
+    names = []
+    for name in custom:
+        shown = name
+        while (shown != name or name in (*ours, "le", "quantile")) and shown in taken:
+            shown = f"exported_{shown}"
+        taken.add(shown)
+        names.append(shown)
+    return names
+
+
 def _info(labelled: Sequence[tuple[tuple[str, ...], Task]]) -> Metric:
     """Return the info of each task, with the custom labels of all of them on each: one stable set."""
-    custom = sorted({name for _, task in labelled for name, _ in task.seen.labels})
     family = families.TASK_INFO
-    names = (*family.labels, *(f"exported_{name}" if name in family.labels else name for name in custom))
+    used = Counter(name for _, task in labelled for name, _ in task.seen.labels)
+    # Each task has all of them: names without bound would multiply with the tasks.
+    custom = sorted(sorted(used, key=lambda name: (-used[name], name))[:MAX_CUSTOM_LABELS])
+    names = (*family.labels, *_renamed(custom, family.labels))
     made = Metric(family.name, family.help, family.kind)
     for labels, task in labelled:
         seen = task.seen

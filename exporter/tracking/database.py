@@ -12,53 +12,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 
 from exporter.model import Account
-from exporter.tracking.database_error import DamagedError, DatabaseError, FullError, NewerSchemaError
+from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
+from exporter.tracking.database_schema import ACCOUNTS, COUNTS, TASKS, TOKENS, bring_up_to_date
 from exporter.tracking.knowledge import PackedTask
 from exporter.tracking.ledger import GivenToken
 from exporter.tracking.tally import Count, Tally
 
-SCHEMA_VERSION: Final = 1
-"""The version of the tables below. A newer one than this is refused, an older one is migrated."""
-
-MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {}
-"""The statements that lead to a version from the one before; each runs on both databases."""
-
 _BUSY_SECONDS: Final = 5.0
-
-_metadata = sa.MetaData()
-
-
-def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
-    """Return a table of things that belong to an account."""
-    account = (
-        sa.Column("provider", sa.Text, primary_key=True),
-        sa.Column("account", sa.Text, primary_key=True),
-    )
-    return sa.Table(name, _metadata, *account, *columns, sqlite_with_rowid=False)
-
-
-_schema = sa.Table("schema_version", _metadata, sa.Column("version", sa.Integer, primary_key=True))
-_accounts = _table(
-    "accounts", sa.Column("opened", sa.Double, nullable=False), sa.Column("position", sa.Double)
-)
-_tasks = _table(
-    "tasks",
-    sa.Column("task", sa.Text, primary_key=True),
-    sa.Column("ended", sa.Double),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-)
-_counts = _table(
-    "counts",
-    sa.Column("tally", sa.Text, primary_key=True),
-    sa.Column("labels", sa.Text, primary_key=True),
-    sa.Column("value", sa.Double, nullable=False),
-)
-_tokens = _table(
-    "tokens",
-    sa.Column("token", sa.Text, primary_key=True),
-    sa.Column("labels", sa.Text, nullable=False),
-    sa.Column("added", sa.Double, nullable=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +40,16 @@ class Batch:
         opened: When it was first watched.
         position: How far it has been read.
         tasks: New and changed tasks; None for one that is to be deleted.
-        counts: Where counters now stand.
+        counts: Where counters now stand; None for one that is to be deleted.
+        tokens: Tokens that were given by the API; only where the whole account is written anew.
     """
 
     account: Account
     opened: float
     position: float | None = None
     tasks: dict[str, PackedTask | None] = field(default_factory=dict)
-    counts: dict[Count, float] = field(default_factory=dict)
+    counts: dict[Count, float | None] = field(default_factory=dict)
+    tokens: Mapping[str, GivenToken] = field(default_factory=dict)
 
 
 class Database:
@@ -100,6 +62,7 @@ class Database:
         self._engine = sa.create_engine(self._url, connect_args=_connect_args(self._url))
         if self._url.get_backend_name() == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        self._file: tuple[int, int] | None = None
         self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
 
     def open(self) -> None:
@@ -114,7 +77,21 @@ class Database:
             if self.path:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._engine.begin() as connection:
-                _bring_up_to_date(connection)
+                bring_up_to_date(connection)
+            self._file = self._identity()
+
+    def in_place(self) -> bool:
+        """Whether the file is still the one that was opened: it may have been deleted or replaced since."""
+        return self._file == self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        if self.path is None:
+            return None
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def load(self, account: Account) -> StoredAccount | None:
         """Return what is remembered of an account; None if there is nothing. Raises `DatabaseError`."""
@@ -139,10 +116,11 @@ class Database:
         self._engine.dispose()
         if self.path is None:
             return None
-        for companion in ("-wal", "-shm", ""):
-            file = self.path.with_name(self.path.name + companion)
-            if file.exists():
-                file.rename(file.with_name(f"{self.path.name}.{suffix}{companion}"))
+        with _translated(self._url):
+            for companion in ("-wal", "-shm", ""):
+                file = self.path.with_name(self.path.name + companion)
+                if file.exists():
+                    file.rename(file.with_name(f"{self.path.name}.{suffix}{companion}"))
         return self.path.with_name(f"{self.path.name}.{suffix}")
 
     def _load_by(self, options: str, account: Account) -> StoredAccount | None:
@@ -155,17 +133,17 @@ class Database:
     def _load(self, engine: sa.Engine, account: Account) -> StoredAccount | None:
         with _translated(self._url), engine.connect() as connection:
             row = connection.execute(
-                sa.select(_accounts.c.opened, _accounts.c.position).where(*_of(_accounts, account))
+                sa.select(ACCOUNTS.c.opened, ACCOUNTS.c.position).where(*_of(ACCOUNTS, account))
             ).one_or_none()
             if row is None:
                 return None
             tasks = connection.execute(
-                sa.select(_tasks.c.task, _tasks.c.ended, _tasks.c.body)
-                .where(*_of(_tasks, account))
-                .order_by(_tasks.c.ended)
+                sa.select(TASKS.c.task, TASKS.c.ended, TASKS.c.body)
+                .where(*_of(TASKS, account))
+                .order_by(TASKS.c.ended)
             )
             counts = connection.execute(
-                sa.select(_counts.c.tally, _counts.c.labels, _counts.c.value).where(*_of(_counts, account))
+                sa.select(COUNTS.c.tally, COUNTS.c.labels, COUNTS.c.value).where(*_of(COUNTS, account))
             )
             return StoredAccount(
                 opened=row.opened,
@@ -186,45 +164,53 @@ class Database:
         """Return the tokens that were given by the API. Raises `DatabaseError`."""
         with _translated(self._url), self._engine.connect() as connection:
             rows = connection.execute(
-                sa.select(_tokens.c.token, _tokens.c.labels, _tokens.c.added).where(*_of(_tokens, account))
+                sa.select(TOKENS.c.token, TOKENS.c.labels, TOKENS.c.added).where(*_of(TOKENS, account))
             )
             return {token: GivenToken(json.loads(labels), added) for token, labels, added in rows}
 
     def write_token(self, account: Account, token: str, given: GivenToken) -> None:
         """Remember a token that was given by the API. Raises `DatabaseError`."""
-        labels = json.dumps(dict(given.labels), sort_keys=True)
-        row = {"token": token, "labels": labels, "added": given.added}
         with _translated(self._url), self._engine.begin() as connection:
-            self._upsert(connection, _tokens, account, [row])
+            self._upsert(connection, TOKENS, account, [_token(token, given)])
 
     def delete_token(self, account: Account, token: str) -> None:
         """Forget a token that was given by the API. Raises `DatabaseError`."""
         with _translated(self._url), self._engine.begin() as connection:
-            connection.execute(sa.delete(_tokens).where(*_of(_tokens, account), _tokens.c.token == token))
+            connection.execute(sa.delete(TOKENS).where(*_of(TOKENS, account), TOKENS.c.token == token))
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
     def _write(self, connection: Connection, batch: Batch) -> None:
-        row = {"opened": batch.opened, "position": batch.position}
-        self._upsert(connection, _accounts, batch.account, [row])
+        account = {"opened": batch.opened, "position": batch.position}
+        self._upsert(connection, ACCOUNTS, batch.account, [account])
         kept = [
             {"task": task, "ended": stored.ended, "body": stored.body}
             for task, stored in batch.tasks.items()
             if stored is not None
         ]
-        self._upsert(connection, _tasks, batch.account, kept)
+        self._upsert(connection, TASKS, batch.account, kept)
         if gone := [{"gone": task} for task, stored in batch.tasks.items() if stored is None]:
             connection.execute(
-                sa.delete(_tasks).where(*_of(_tasks, batch.account), _tasks.c.task == sa.bindparam("gone")),
+                sa.delete(TASKS).where(*_of(TASKS, batch.account), TASKS.c.task == sa.bindparam("gone")),
                 gone,
             )
-        counts = [
+        counts: list[dict[str, object]] = [
             {"tally": count.tally, "labels": json.dumps(count.labels), "value": value}
             for count, value in batch.counts.items()
         ]
-        self._upsert(connection, _counts, batch.account, counts)
+        self._upsert(connection, COUNTS, batch.account, [row for row in counts if row["value"] is not None])
+        for row in counts:
+            if row["value"] is None:
+                connection.execute(
+                    sa.delete(COUNTS).where(
+                        *_of(COUNTS, batch.account),
+                        COUNTS.c.tally == row["tally"],
+                        COUNTS.c.labels == row["labels"],
+                    )
+                )
+        self._upsert(connection, TOKENS, batch.account, [_token(*item) for item in batch.tokens.items()])
 
     def _upsert(
         self, connection: Connection, table: sa.Table, account: Account, rows: Sequence[Mapping[str, object]]
@@ -241,25 +227,13 @@ class Database:
         )
 
 
+def _token(token: str, given: GivenToken) -> dict[str, object]:
+    labels = json.dumps(dict(given.labels), sort_keys=True)
+    return {"token": token, "labels": labels, "added": given.added}
+
+
 def _of(table: sa.Table, account: Account) -> tuple[sa.ColumnElement[bool], ...]:
     return table.c.provider == account.provider, table.c.account == account.name
-
-
-def _bring_up_to_date(connection: Connection) -> None:
-    version = SCHEMA_VERSION
-    if sa.inspect(connection).has_table(_schema.name):
-        version = connection.execute(sa.select(_schema.c.version)).scalar_one_or_none() or SCHEMA_VERSION
-    if version > SCHEMA_VERSION:
-        raise NewerSchemaError(
-            f"the ledger has schema {version}, this exporter knows schemas up to {SCHEMA_VERSION}: it was"
-            " written by a newer version; run that one, or give this one another database"
-        )
-    for step in range(version + 1, SCHEMA_VERSION + 1):
-        for statement in MIGRATIONS[step]:
-            connection.execute(sa.text(statement))
-    _metadata.create_all(connection)
-    connection.execute(sa.delete(_schema))
-    connection.execute(sa.insert(_schema).values(version=SCHEMA_VERSION))
 
 
 def _path(url: sa.URL) -> Path | None:
@@ -269,7 +243,14 @@ def _path(url: sa.URL) -> Path | None:
 
 
 def _connect_args(url: sa.URL) -> dict[str, Any]:
-    return {"timeout": _BUSY_SECONDS} if url.get_backend_name() == "sqlite" else {"connect_timeout": 5}
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": _BUSY_SECONDS}
+    # A lock or a network that is gone must not hold up the polls for longer than SQLite would.
+    return {
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
+        "options": "-c lock_timeout=5s -c statement_timeout=30s",
+    }
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -286,6 +267,9 @@ def _translated(url: sa.URL) -> Iterator[None]:
     """Turn what SQLAlchemy and the disk raise into our errors; passwords are left out of the message."""
     try:
         yield
+    except (ValueError, TypeError) as error:
+        # What was read is not what was written.
+        raise DamagedError(f"{url.render_as_string(hide_password=True)}: {error}") from None
     except sa.exc.DBAPIError as error:
         text = str(error.orig)
         # Without the query, too: libpq takes a password there.
@@ -301,6 +285,7 @@ def _translated(url: sa.URL) -> Iterator[None]:
 _SQLITE_SIGNS: Final[Mapping[str, type[DatabaseError]]] = {
     "file is not a database": DamagedError,
     "malformed": DamagedError,
+    "Could not decode to UTF-8": DamagedError,
     "disk is full": FullError,
     "disk I/O error": FullError,
 }

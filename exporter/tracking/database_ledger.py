@@ -16,7 +16,7 @@ from exporter.tracking.database import Batch, Database, StoredAccount
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
 from exporter.tracking.knowledge import Change, Knowledge, pack
 from exporter.tracking.ledger import GivenToken, Terms
-from exporter.tracking.tally import SUM, Buckets, Count, Tally, bound_label
+from exporter.tracking.tally import Buckets, Count, Tally, bound_label
 
 RETRY_INTERVAL: Final = 10.0
 """Seconds between two attempts to write to a database that fails."""
@@ -41,6 +41,8 @@ class DatabaseLedger:
         self._known: dict[Account, Knowledge] = {}
         self._waiting: dict[Account, Batch] = {}
         self._opened = False
+        self._given: dict[Account, dict[str, GivenToken]] = {}
+        self._bounds: Mapping[Count, float] = {}
         self._retry_at = float("-inf")
         self._failing = False
         try:
@@ -58,6 +60,7 @@ class DatabaseLedger:
                 return known
         stored = self._load(account)
         now = self._clock.steady()
+        counts, mended = _fitting(stored.counts if stored else {}, terms.buckets)
         knowledge = Knowledge(
             account,
             _opened(account, stored, now),
@@ -65,13 +68,17 @@ class DatabaseLedger:
             buckets=terms.buckets,
             position=stored.position if stored else None,
             tasks=stored.tasks if stored else {},
-            counts=_fitting(stored.counts, terms.buckets) if stored else {},
+            counts=counts,
             now=now,
         )
         with self._lock:
             self._known[account] = knowledge
-            if stored is None:
-                self._waiting[account] = Batch(account, knowledge.opened)
+            self._bounds = _bounds_rows(terms.buckets)
+            if stored is None or mended:
+                batch = Batch(
+                    account, knowledge.opened, knowledge.position, counts={**mended, **self._bounds}
+                )
+                self._waiting[account] = batch
                 self._flush()
         return knowledge
 
@@ -87,17 +94,44 @@ class DatabaseLedger:
 
     def tokens(self, account: Account) -> Mapping[str, GivenToken]:
         """Return the tokens that were given. Raises `DatabaseError`."""
-        return self._database.tokens(account)
+        with self._lock:
+            if account not in self._given:
+                self._given[account] = self._stored_tokens(account)
+            return dict(self._given[account])
 
     def give(self, account: Account, token: str, given: GivenToken) -> None:
         """Remember a token, or its new labels. Raises `DatabaseError`."""
         with self._lock:
-            self._database.write_token(account, token, given)
+            self._at_once(lambda: self._database.write_token(account, token, given))
+            self._given.setdefault(account, {})[token] = given
 
     def take(self, account: Account, token: str) -> None:
         """Forget a token. Raises `DatabaseError`."""
         with self._lock:
-            self._database.delete_token(account, token)
+            self._at_once(lambda: self._database.delete_token(account, token))
+            self._given.get(account, {}).pop(token, None)
+
+    def _stored_tokens(self, account: Account) -> dict[str, GivenToken]:
+        if not self._opened:
+            return {}
+        try:
+            return dict(self._database.tokens(account))
+        except DamagedError as error:
+            self._set_aside(error)
+            self._renew()
+            return {}
+
+    def _at_once(self, write: Callable[[], None]) -> None:
+        """Write what somebody waits for, so at once or not at all."""
+        if self._clock.monotonic() < self._retry_at:
+            raise DatabaseError("the database failed a moment ago")
+        try:
+            if not self._database.in_place():
+                self._flush()
+            write()
+        except DatabaseError as error:
+            self._fail(error)
+            raise
 
     def close(self) -> None:
         """Write what waits, and close the connections."""
@@ -133,11 +167,14 @@ class DatabaseLedger:
             if not self._opened:
                 self._open()
             try:
-                self._database.write(tuple(self._waiting.values()))
+                if self._database.in_place():
+                    self._database.write(tuple(self._waiting.values()))
+                else:
+                    _log.error("ledger's file is gone, it is written anew")
+                    self._renew()
             except DamagedError as error:
                 self._set_aside(error)
-                self._database.open()
-                self._database.write([*map(_whole, self._known.values()), *self._waiting.values()])
+                self._renew()
         except DatabaseError as error:
             self._fail(error)
             return
@@ -146,6 +183,24 @@ class DatabaseLedger:
             self._failing = False
             _log.warning("ledger works again, nothing is lost")
         self._tell(False)
+
+    def _renew(self) -> None:
+        """Fill a new database with all that is known."""
+        self._database.close()
+        self._database.open()
+        whole = [self._whole(knowledge) for knowledge in self._known.values()]
+        self._database.write([*whole, *self._waiting.values()])
+
+    def _whole(self, knowledge: Knowledge) -> Batch:
+        tasks, counts = knowledge.dump()
+        return Batch(
+            knowledge.account,
+            knowledge.opened,
+            knowledge.position,
+            dict(tasks),
+            {**counts, **self._bounds},
+            self._given.get(knowledge.account, {}),
+        )
 
     def _fail(self, error: DatabaseError) -> None:
         self._retry_at = self._clock.monotonic() + RETRY_INTERVAL
@@ -159,11 +214,6 @@ class DatabaseLedger:
         suffix = f"damaged-{datetime.fromtimestamp(self._clock.time(), UTC):%Y%m%dT%H%M%SZ}"
         kept = self._database.set_aside(suffix)
         _log.error("ledger is damaged, it is set aside and a new one begun", error=str(error), kept=str(kept))
-
-
-def _whole(knowledge: Knowledge) -> Batch:
-    tasks, counts = knowledge.dump()
-    return Batch(knowledge.account, knowledge.opened, knowledge.position, dict(tasks), dict(counts))
 
 
 def _opened(account: Account, stored: StoredAccount | None, now: float) -> float:
@@ -187,14 +237,31 @@ _BOUNDS: Final[Mapping[Tally, Callable[[Buckets], tuple[float, ...]]]] = {
 }
 
 
-def _fitting(counts: Mapping[Count, float], buckets: Buckets) -> Mapping[Count, float]:
-    """Leave out histograms whose bounds were configured otherwise: their buckets can't be divided anew."""
-    unfit = {
-        count.tally
-        for count in counts
-        if count.tally in _BOUNDS
-        and count.labels[-1] not in {SUM, "+Inf", *map(bound_label, _BOUNDS[count.tally](buckets))}
+_BOUNDS_ROW: Final = "bounds"
+"""Stands where the labels of a histogram would, in the row that says which bounds its buckets have."""
+
+
+def _bounds_rows(buckets: Buckets) -> dict[Count, float]:
+    return {
+        Count(tally, (_BOUNDS_ROW, " ".join(map(bound_label, bounds(buckets))))): 0.0
+        for tally, bounds in _BOUNDS.items()
     }
-    for tally in unfit:
+
+
+def _fitting(
+    counts: Mapping[Count, float], buckets: Buckets
+) -> tuple[Mapping[Count, float], Mapping[Count, float | None]]:
+    """Leave out histograms whose bounds were others: their buckets can't be divided anew.
+
+    Returns:
+        The counters that fit, and what is to be written so that the others are gone for good.
+    """
+    rows = {count for count in counts if count.tally in _BOUNDS and count.labels[0] == _BOUNDS_ROW}
+    unfit = {count.tally for count in _bounds_rows(buckets) if count not in rows}
+    gone = [count for count in counts if count.tally in unfit]
+    for tally in sorted({count.tally for count in gone}):
         _log.warning("histogram begins anew, its buckets were changed", histogram=tally)
-    return {count: value for count, value in counts.items() if count.tally not in unfit}
+    fitting = {
+        count: number for count, number in counts.items() if count.tally not in unfit and count not in rows
+    }
+    return fitting, {**dict.fromkeys(gone), **(_bounds_rows(buckets) if unfit else {})}

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
+import structlog
 
 from exporter.model import OTHER, PHASES, Account, Observation, State, Task, Transition
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally, counts
@@ -17,6 +18,7 @@ from exporter.tracking.tracker import Moment, advance
 MAX_UNKNOWN_PHASES: Final = 16
 """Phases outside the documentation that get a label of their own; any further one is `other`."""
 
+_log = structlog.get_logger()
 _pack = msgspec.json.Encoder().encode
 _unpack = msgspec.json.Decoder(Task).decode
 
@@ -32,6 +34,15 @@ class PackedTask(NamedTuple):
 
     ended: float | None
     body: bytes
+
+
+def _unpacked(packed: PackedTask) -> Task | None:
+    """Unpack a task; None if its bytes have changed where they were stored: the others are worth more."""
+    try:
+        return _unpack(packed.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _log.warning("a stored task can't be read, it is forgotten", error=str(error))
+        return None
 
 
 def pack(task: Task) -> PackedTask:
@@ -144,9 +155,11 @@ class Knowledge:
         self._position = position
         for task_id, packed in tasks.items():
             if packed.ended is None:
-                self._active[task_id] = _past(_unpack(packed.body), now)
+                if task := _unpacked(packed):
+                    self._active[task_id] = _past(task, now)
             elif now - packed.ended < retention:
-                self._recent[task_id] = _past(_unpack(packed.body), now)
+                if task := _unpacked(packed):
+                    self._recent[task_id] = _past(task, now)
             else:
                 self._ended[task_id] = packed
 
@@ -170,7 +183,7 @@ class Knowledge:
         if task := self._active.get(task_id) or self._recent.get(task_id):
             return task
         packed = self._ended.get(task_id)
-        return None if packed is None else _unpack(packed.body)
+        return None if packed is None else _unpacked(packed)
 
     def ended_before(self, moment: float, most: int) -> tuple[str, ...]:
         """Return at most so many tasks that ended before a moment (steady seconds), the oldest first."""

@@ -192,7 +192,7 @@ def test_a_transaction_is_written_whole_or_not_at_all(url: str, clock: Clock) ->
     stored = database.load(VOD)
     database.close()
     assert stored is not None
-    assert (stored.position, stored.counts) == (None, {})
+    assert (stored.position, FAILURES in stored.counts) == (None, False)
 
 
 def test_histograms_begin_anew_when_their_buckets_change(url: str, clock: Clock) -> None:
@@ -211,6 +211,32 @@ def test_histograms_begin_anew_when_their_buckets_change(url: str, clock: Clock)
     changed = Watched(url, clock).recall(terms=other).snapshot(clock.now).counts
     assert not [count for count in changed if count.tally is Tally.DURATION]
     assert [count for count in changed if count.tally is Tally.PHASE_DURATION]
+
+
+def test_a_histogram_that_began_anew_goes_on_from_there(url: str, clock: Clock) -> None:
+    other = Terms(60.0, Buckets(duration=(7.0, 99.0), phase_duration=DEFAULT_BUCKETS.phase_duration))
+    for terms, name in ((TERMS, "a"), (other, "b"), (other, "c")):
+        watched = Watched(url, clock)
+        knowledge = watched.recall(terms=terms)
+        watched.learn(knowledge, seen(name, "queued", State.QUEUED))
+        clock.now += 45
+        watched.learn(knowledge, seen(name, "completed", State.COMPLETED))
+        watched.ledger.close()
+    counts = Watched(url, clock).recall(terms=other).snapshot(clock.now).counts
+    assert counts[Count(Tally.DURATION, ("transcode", "completed", "99.0"))] == 2
+    assert {count.labels[-1] for count in counts if count.tally is Tally.DURATION} == {"99.0", "sum"}
+
+
+def test_a_bound_that_is_only_added_makes_a_histogram_begin_anew_too(url: str, clock: Clock) -> None:
+    before = Watched(url, clock)
+    knowledge = before.recall()
+    before.learn(knowledge, seen("a", "queued", State.QUEUED))
+    clock.now += 45
+    before.learn(knowledge, seen("a", "completed", State.COMPLETED))
+    before.ledger.close()
+    finer = Buckets(duration=(*DEFAULT_BUCKETS.duration, 40.0), phase_duration=DEFAULT_BUCKETS.phase_duration)
+    counts = Watched(url, clock).recall(terms=Terms(60.0, finer)).snapshot(clock.now).counts
+    assert not [count for count in counts if count.tally is Tally.DURATION]
 
 
 def test_tokens_given_by_the_api_are_remembered(url: str, clock: Clock) -> None:
@@ -314,6 +340,60 @@ class TestDamage:
         assert shown(again, clock) == {"a": "encoding", "b": "error"}
         assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
 
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "UPDATE tasks SET body = x'7b22'",
+            "UPDATE tasks SET body = x'ff'",
+            "UPDATE counts SET tally = 'phase_entriez' WHERE tally = 'phase_entries'",
+            "UPDATE counts SET labels = '[\"transco'",
+            "UPDATE counts SET labels = CAST(x'5bff5d' AS TEXT)",
+            "UPDATE tokens SET labels = '{'",
+        ],
+    )
+    def test_a_flipped_bit_does_not_keep_it_from_starting(
+        self, path: Path, clock: Clock, damage: str
+    ) -> None:
+        before = Watched(f"sqlite:///{path}", clock)
+        before.recall()
+        before.ledger.give(VOD, "token-1", GivenToken({}, 5.0))
+        before.ledger.close()
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(damage)
+
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        watched.ledger.tokens(VOD)
+        watched.learn(knowledge, seen("a", "saving", State.RUNNING), seen("b", "encoding", State.RUNNING))
+        assert shown(knowledge, clock) == {"a": "saving", "b": "encoding"}
+        assert watched.degraded() is False
+
+    def test_tokens_that_were_given_survive_it(self, path: Path, clock: Clock) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        watched.ledger.give(VOD, "token-1", GivenToken({"customer": "acme"}, 5.0))
+        for companion in path.parent.glob("ledger.db*"):
+            companion.write_bytes(b"\xa5" * companion.stat().st_size)
+        watched.learn(knowledge, seen("b", "encoding", State.RUNNING))
+        watched.ledger.close()
+        again = Watched(f"sqlite:///{path}", clock)
+        assert again.ledger.tokens(VOD) == {"token-1": GivenToken({"customer": "acme"}, 5.0)}
+
+    def test_a_file_that_was_deleted_is_written_anew_with_all_that_is_known(
+        self, path: Path, clock: Clock
+    ) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        for companion in path.parent.glob("ledger.db*"):
+            companion.unlink()
+        with structlog.testing.capture_logs() as logs:
+            watched.learn(knowledge, seen("b", "error", State.FAILED))
+        watched.ledger.close()
+        assert [log["event"] for log in logs] == ["ledger's file is gone, it is written anew"]
+        again = Watched(f"sqlite:///{path}", clock).recall()
+        assert shown(again, clock) == {"a": "encoding", "b": "error"}
+        assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -388,6 +468,22 @@ class TestFullDisk:
         watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
         assert watched.degraded() is True
         assert shown(knowledge, clock) == {"a": "encoding"}
+
+
+def test_a_table_that_is_locked_for_long_degrades_instead_of_holding_up_the_polls(
+    postgresql_url: str, clock: Clock
+) -> None:
+    watched = Watched(postgresql_url, clock)
+    knowledge = watched.recall(STUDIO)
+    engine = sa.create_engine(postgresql_url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("LOCK TABLE tasks"))
+        watched.learn(knowledge, seen("a", "waiting", State.QUEUED))
+        assert watched.degraded() is True
+    engine.dispose()
+    clock.now += RETRY_INTERVAL
+    watched.learn(knowledge, seen("b", "waiting", State.QUEUED))
+    assert watched.degraded() is False
 
 
 def test_nothing_but_what_is_needed_is_in_the_file(tmp_path: Path, clock: Clock) -> None:

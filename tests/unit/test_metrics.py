@@ -379,6 +379,18 @@ class TestCustomLabels:
         (labels,) = self.info((("task", "mine"),))
         assert (labels["task"], labels["exported_task"]) == ("0", "mine")
 
+    def test_two_that_would_have_the_same_name_are_both_kept(self) -> None:
+        first, second = self.info((("exported_project", "a"), ("project", "b")), (("le", "c"),))
+        assert (first["exported_project"], first["exported_exported_project"]) == ("a", "b")
+        assert (second["exported_le"], "le" in second) == ("c", False)
+
+    def test_are_bounded_in_number_over_all_tasks(self) -> None:
+        common = ("customer", "acme")
+        tasks = [(common, (f"id_{number:03}", "x")) for number in range(100)]
+        labels = self.info(*tasks)
+        assert {len(each) for each in labels} == {7 + 64}
+        assert {each["customer"] for each in labels} == {"acme"}
+
 
 def test_our_own_times_are_shown_as_dates_of_the_present_clock() -> None:
     shown = registry([task("t", changed=900.0, created=10.0)], to_date=3600.0)

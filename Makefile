@@ -19,7 +19,7 @@ run: .venv/installed
 
 ## Run all tests, several files at once: most of them wait for something.
 test: .venv/installed
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 ## What CI checks before the tests.
 lint: .venv/installed

@@ -21,6 +21,9 @@ from exporter.tracking.tally import Buckets, Count, Tally, bound_label
 RETRY_INTERVAL: Final = 10.0
 """Seconds between two attempts to write to a database that fails."""
 
+REFUSE_INTERVAL: Final = 1.0
+"""Seconds for which tokens are refused after one could not be written: each may have to wait for a lock."""
+
 _log = structlog.get_logger()
 
 
@@ -44,6 +47,7 @@ class DatabaseLedger:
         self._given: dict[Account, dict[str, GivenToken]] = {}
         self._bounds: Mapping[Count, float] = {}
         self._retry_at = float("-inf")
+        self._refuse_until = float("-inf")
         self._failing = False
         try:
             self._open()
@@ -123,13 +127,14 @@ class DatabaseLedger:
 
     def _at_once(self, write: Callable[[], None]) -> None:
         """Write what somebody waits for, so at once or not at all."""
-        if self._clock.monotonic() < self._retry_at:
+        if self._clock.monotonic() < self._refuse_until:
             raise DatabaseError("the database failed a moment ago")
         try:
             if not self._database.in_place():
                 self._flush()
             write()
         except DatabaseError as error:
+            self._refuse_until = self._clock.monotonic() + REFUSE_INTERVAL
             self._fail(error)
             raise
 

@@ -48,12 +48,12 @@ def demo() -> Iterator[Served]:
 def prometheus(
     tool: Callable[[str], str], demo: Served, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """A Prometheus server that scrapes the demo every second."""
+    """A Prometheus server that scrapes the demo every other second."""
     folder = tmp_path_factory.mktemp("prometheus")
     config = folder / "prometheus.yml"
     config.write_text(
         dedent(f"""\
-        global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+        global: {{scrape_interval: 2s, scrape_timeout: 2s}}
         scrape_configs:
           - job_name: transcoding
             static_configs: [{{targets: ["{demo.url.split("/")[2]}"]}}]

@@ -20,13 +20,17 @@ def ask(prometheus: Served, path: str, **parameters: str) -> Any:
 
 
 def query(prometheus: Served, expression: str) -> dict[str, float]:
-    """The values of an expression by provider, "" for none; waited for until there are some."""
+    """The values of an expression by provider, "" for none; waited for until both have some.
+
+    On a machine that is busy the first poll of a provider can be late for the first scrapes.
+    """
 
     def results() -> list[Any]:
         found: list[Any] = ask(prometheus, "query", query=expression)["result"]
-        return found
+        providers = {result["metric"].get("provider", "") for result in found}
+        return found if providers in (PROVIDERS, {""}) else []
 
-    vector = wait_until(results, 20, f"a result of {expression}")
+    vector = wait_until(results, 40, f"a result of {expression} for both providers")
     return {result["metric"].get("provider", ""): float(result["value"][1]) for result in vector}
 
 
@@ -37,7 +41,7 @@ def test_the_target_is_healthy(prometheus: Served) -> None:
 
     assert (target["health"], target["lastError"]) == ("up", "")
     assert target["scrapePool"] == "transcoding"
-    assert target["lastScrapeDuration"] < 1
+    assert target["lastScrapeDuration"] < 2
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,7 @@ def test_progress_is_a_ratio_that_grows(prometheus: Served) -> None:
 
 
 def test_both_accounts_are_up(prometheus: Served) -> None:
-    assert query(prometheus, "transcoding_up") == {"qencode": 1, "livepeer": 1}
+    assert query(prometheus, "transcoding_up == 1") == {"qencode": 1, "livepeer": 1}
 
 
 def test_tasks_are_running(prometheus: Served) -> None:

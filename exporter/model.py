@@ -213,6 +213,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
         ended: From when `retention` counts; None while the task is active.
         begun: When the task was created; None if nobody knows.
         entered: When it entered its phase; None if nobody knows.
+        history: It had ended when the account was first watched, and counts for nothing until it comes back.
     """
 
     seen: Observation
@@ -221,6 +222,7 @@ class Task(Struct, frozen=True, omit_defaults=True):
     ended: float | None = None
     begun: float | None = None
     entered: float | None = None
+    history: bool = False
 
     @property
     def id(self) -> str:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from exporter.metrics import families
 from exporter.metrics.families import PER_TASK
 from exporter.metrics.fleet import fleet, metric
-from exporter.metrics.view import View
+from exporter.metrics.view import Sight, View
 from exporter.model import Task
 from exporter.tracking.knowledge import Snapshot
 
@@ -62,14 +62,15 @@ def _single_tasks(chosen: Sequence[tuple[Snapshot, Task]], view: View, to_date: 
     labelled = []
     for snapshot, task in chosen:
         provider, account = snapshot.account
-        labelled.append(((provider, account, view.label(provider, task.id), task.seen.task_type), task))
+        labels = (provider, account, view.label(provider, task.id), task.seen.task_type)
+        labelled.append((labels, task, Sight(snapshot.at, to_date, view.stall_after)))
     for entry in PER_TASK:
         yield metric(
             entry.family,
             (
                 ((*labels, *entry.labels(task)), value)
-                for labels, task in labelled
-                if (value := entry.value(task, to_date)) is not None
+                for labels, task, sight in labelled
+                if (value := entry.value(task, sight)) is not None
             ),
         )
     yield _info(labelled)
@@ -88,15 +89,15 @@ def _renamed(custom: Sequence[str], ours: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _info(labelled: Sequence[tuple[tuple[str, ...], Task]]) -> Metric:
+def _info(labelled: Sequence[tuple[tuple[str, ...], Task, Sight]]) -> Metric:
     """Return the info of each task, with the custom labels of all of them on each: one stable set."""
     family = families.TASK_INFO
-    used = Counter(name for _, task in labelled for name, _ in task.seen.labels)
+    used = Counter(name for _, task, _ in labelled for name, _ in task.seen.labels)
     # Each task has all of them: names without bound would multiply with the tasks.
     custom = sorted(sorted(used, key=lambda name: (-used[name], name))[:MAX_CUSTOM_LABELS])
     names = (*family.labels, *_renamed(custom, family.labels))
     made = Metric(family.name, family.help, family.kind)
-    for labels, task in labelled:
+    for labels, task, _ in labelled:
         seen = task.seen
         given = dict(seen.labels)
         values = (*labels, seen.project, seen.input_asset, seen.output_asset)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from exporter.metrics.view import Sight, failure
 from exporter.model import Task
 
 ACCOUNT: Final = ("provider", "account")
@@ -49,13 +50,12 @@ class TaskFamily:
 
     Attributes:
         family: The family.
-        value: Its value, from the task and from what to add to a steady time to make it a date; None leaves
-            the sample out.
+        value: Its value, from the task and from where it is looked at; None leaves the sample out.
         labels: Its labels behind those of the task.
     """
 
     family: Family
-    value: Callable[[Task, float], float | None]
+    value: Callable[[Task, Sight], float | None]
     labels: Callable[[Task], tuple[str, ...]] = lambda _: ()
 
 
@@ -86,8 +86,8 @@ WARNINGS: Final = _counter(
 )
 OLDEST_ACTIVE: Final = _gauge(
     "transcoding_oldest_active_task_created_timestamp_seconds",
-    "When the oldest active task was created; absent when there is none, or the provider does not tell.",
-    TYPE,
+    "When the oldest active task in the state was created; absent if there is none, or nobody tells.",
+    (*TYPE, "state"),
 )
 
 DURATION: Final = Family(
@@ -106,6 +106,11 @@ STALLED: Final = _gauge(
     "transcoding_stalled_tasks",
     "Active tasks whose phase and progress have not changed for stall_after.",
     (*TYPE, "phase"),
+)
+FAILED: Final = _gauge(
+    "transcoding_failed_tasks",
+    "Tasks that have failed, until their retention is over, by class of reason.",
+    (*TYPE, "reason"),
 )
 OUTPUT_SECONDS: Final = _counter(
     "transcoding_output_seconds_total",
@@ -154,7 +159,15 @@ PER_TASK: Final = (
             "When the phase or the progress of the task last changed.",
             TASK,
         ),
-        lambda task, to_date: task.changed + to_date,
+        lambda task, sight: task.changed + sight.to_date,
+    ),
+    TaskFamily(
+        _gauge(
+            "transcoding_task_stalled",
+            "1 if phase and progress of the active task have not changed for stall_after, else 0.",
+            TASK,
+        ),
+        lambda task, sight: float(sight.stalled(task)) if task.ended is None else None,
     ),
     TaskFamily(
         _gauge(
@@ -162,8 +175,8 @@ PER_TASK: Final = (
             "1 for a task that has failed, with the class of the reason.",
             (*TASK, "reason"),
         ),
-        lambda task, _: None if task.seen.reason is None else 1,
-        lambda task: (task.seen.reason or "",),
+        lambda task, _: None if failure(task) is None else 1,
+        lambda task: (failure(task) or "",),
     ),
 )
 TASK_INFO: Final = _gauge(
@@ -247,6 +260,7 @@ FAMILIES: Final = (
     DURATION,
     PHASE_DURATION,
     STALLED,
+    FAILED,
     OLDEST_ACTIVE,
     OUTPUT_SECONDS,
     OUTPUT_BYTES,

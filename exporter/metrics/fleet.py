@@ -10,9 +10,9 @@ from prometheus_client.samples import Exemplar
 
 from exporter.metrics import families
 from exporter.metrics.families import Family, Kind
-from exporter.metrics.view import View
+from exporter.metrics.view import Sight, View, failure
 from exporter.metrics.zeros import Labels, active_phases, known_counts
-from exporter.model import TASK_TYPES, Task
+from exporter.model import TASK_TYPES, FailureReason
 from exporter.tracking.knowledge import Snapshot
 from exporter.tracking.tally import SUM, Tally, bound_label
 
@@ -47,6 +47,7 @@ def fleet(snapshots: Sequence[Snapshot], view: View, to_date: float) -> Iterator
     for tally, family in _HISTOGRAMS.items():
         yield tallies.histogram(tally, family)
     yield metric(families.STALLED, _stalled(snapshots, view))
+    yield metric(families.FAILED, _failed(snapshots))
     yield metric(families.OLDEST_ACTIVE, _oldest(snapshots))
 
 
@@ -56,12 +57,6 @@ def metric(family: Family, samples: Iterable[tuple[Labels, float]]) -> Metric:
     for labels, value in samples:
         made.add_sample(family.name, dict(zip(family.labels, labels, strict=True)), value)
     return made
-
-
-def is_stalled(task: Task, at: float, view: View) -> bool:
-    """Whether a task is active and has not changed for as long as its state allows; `at` is steady."""
-    limit = view.stall_after.get(task.seen.state, math.inf)
-    return task.ended is None and at - task.changed >= limit
 
 
 class _Tallies:
@@ -135,14 +130,28 @@ def _stalled(snapshots: Iterable[Snapshot], view: View) -> Iterable[tuple[Labels
     stalled: Counter[Labels] = Counter()
     for snapshot in snapshots:
         account = snapshot.account
+        sight = Sight(snapshot.at, 0.0, view.stall_after)
         for task_type in TASK_TYPES[account.provider]:
             for phase in active_phases(account.provider):
                 stalled[*account, task_type, phase] = 0
         for task in snapshot.tasks:
             if task.ended is None:
                 labels = (*account, task.seen.task_type, task.seen.phase)
-                stalled[labels] += is_stalled(task, snapshot.at, view)
+                stalled[labels] += sight.stalled(task)
     return stalled.items()
+
+
+def _failed(snapshots: Iterable[Snapshot]) -> Iterable[tuple[Labels, float]]:
+    failed: Counter[Labels] = Counter()
+    for snapshot in snapshots:
+        account = snapshot.account
+        for task_type in TASK_TYPES[account.provider]:
+            for reason in FailureReason:
+                failed[*account, task_type, reason] = 0
+        for task in snapshot.tasks:
+            if failed_by := failure(task):
+                failed[*account, task.seen.task_type, failed_by] += 1
+    return failed.items()
 
 
 def _oldest(snapshots: Iterable[Snapshot]) -> Iterable[tuple[Labels, float]]:
@@ -150,7 +159,7 @@ def _oldest(snapshots: Iterable[Snapshot]) -> Iterable[tuple[Labels, float]]:
     for snapshot in snapshots:
         for task in snapshot.tasks:
             if task.ended is None and task.seen.created is not None:
-                key = (*snapshot.account, task.seen.task_type)
+                key = (*snapshot.account, task.seen.task_type, task.seen.state)
                 oldest[key] = min(task.seen.created, oldest.get(key, math.inf))
     return oldest.items()
 

@@ -1,9 +1,10 @@
 """How what is known is to be shown."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from exporter.model import Provider, State
+from exporter.model import FailureReason, Provider, State, Task
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets
 
 
@@ -24,3 +25,30 @@ class View:
     label: Callable[[Provider, str], str] = lambda _, task: task
     stall_after: Mapping[State, float] = field(default_factory=dict)
     buckets: Buckets = DEFAULT_BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """From where the tasks of one snapshot are looked at.
+
+    Attributes:
+        at: When the snapshot was taken (steady seconds).
+        to_date: What to add to a steady time to make it a date.
+        stall_after: Seconds without a change after which an active task is stalled, by state.
+    """
+
+    at: float
+    to_date: float
+    stall_after: Mapping[State, float]
+
+    def stalled(self, task: Task) -> bool:
+        """Whether a task is active and has not changed for as long as its state allows."""
+        limit = self.stall_after.get(task.seen.state, math.inf)
+        return task.ended is None and self.at - task.changed >= limit
+
+
+def failure(task: Task) -> FailureReason | None:
+    """Return why a task has failed; None if it has not, or had before anybody watched."""
+    if task.history or task.seen.state is not State.FAILED:
+        return None
+    return task.seen.reason or FailureReason.UNKNOWN

@@ -64,6 +64,7 @@ def advance(before: Task | None, seen: Observation, now: Moment, opened: float) 
         ended=_end(before, now, entered=entered) if seen.state.terminal else None,
         begun=before.begun,
         entered=_clock(seen, now) if entered else before.entered,
+        history=before.history and not entered,
     )
     return Transition(
         before,
@@ -93,6 +94,7 @@ def _begin(seen: Observation, now: Moment, opened: float) -> Transition:
         ended=ended,
         begun=begun,
         entered=_entered_at_first_sight(seen, now),
+        history=history,
     )
     if history:
         return Transition(None, after, entered=False, retries=0, warnings=0)

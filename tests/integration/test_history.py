@@ -29,6 +29,11 @@ def failures(exporter: Exporter) -> float:
     return total(exporter, "transcoding_task_failures_total")
 
 
+def alarming(exporter: Exporter) -> tuple[float, float]:
+    """What the alerts on failed tasks look at."""
+    return total(exporter, "transcoding_task_failure_info"), total(exporter, "transcoding_failed_tasks")
+
+
 @pytest.mark.parametrize("kind", ["memory", "ledger"])
 def test_given_tasks_that_failed_long_ago_when_first_scraped_then_none_counts_and_later_ones_do(
     simulator: Simulator, storage: str, kind: str
@@ -49,12 +54,14 @@ def test_given_tasks_that_failed_long_ago_when_first_scraped_then_none_counts_an
         ) as exporter:
             exporter.refresh(10)
             assert failures(exporter) == 0
+            assert alarming(exporter) == (0, 0)
 
             running = simulator.livepeer.account.add("upload")
             exporter.refresh(10)
             simulator.livepeer.account.fail(running)
             exporter.refresh(10)
             assert failures(exporter) == 1
+            assert alarming(exporter) == (1, 1)
 
 
 def test_given_a_token_that_is_added_after_a_restart_when_scraped_then_its_failure_counts(

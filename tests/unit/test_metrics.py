@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
@@ -14,7 +15,17 @@ from exporter.metrics.collector import TaskCollector, choose
 from exporter.metrics.families import FAMILIES, Kind
 from exporter.metrics.telemetry import Telemetry
 from exporter.metrics.view import View
-from exporter.model import Account, Endpoint, ErrorReason, Observation, Outcome, Provider, State, Task
+from exporter.model import (
+    Account,
+    Endpoint,
+    ErrorReason,
+    FailureReason,
+    Observation,
+    Outcome,
+    Provider,
+    State,
+    Task,
+)
 from exporter.tracking.knowledge import Exemplar, Snapshot
 from exporter.tracking.tally import Buckets, Count, Tally, observe
 
@@ -102,6 +113,7 @@ def test_every_known_combination_exists_at_zero_before_anything_is_known() -> No
     ):
         labels = {**transcode, "reason": reason}
         assert empty.get_sample_value("transcoding_task_failures_total", labels) == 0
+        assert empty.get_sample_value("transcoding_failed_tasks", labels) == 0
     assert empty.get_sample_value("transcoding_retries_total", transcode) == 0
     assert empty.get_sample_value("transcoding_task_warnings_total", transcode) == 0
     assert empty.get_sample_value("transcoding_task_series_dropped", {}) == 0
@@ -168,9 +180,10 @@ def test_a_phase_outside_the_documentation_stays_at_zero_once_it_was_seen() -> N
 
 def test_the_oldest_active_task_leaves_the_ended_ones_out() -> None:
     name = "transcoding_oldest_active_task_created_timestamp_seconds"
+    running = {**UPLOAD, "state": "running"}
     shown = registry([task("a", created=30.0), task("b", created=20.0), task("c", created=10.0, ended=40.0)])
-    assert shown.get_sample_value(name, UPLOAD) == 20
-    assert registry([task("c", created=10.0, ended=40.0)]).get_sample_value(name, UPLOAD) is None
+    assert shown.get_sample_value(name, running) == 20
+    assert registry([task("c", created=10.0, ended=40.0)]).get_sample_value(name, running) is None
 
 
 class TestTheCap:
@@ -201,6 +214,43 @@ class TestTheCap:
         shown = registry(self.TASKS, view=View(max_task_series=1))
         labels = {**UPLOAD, "phase": "running", "state": "running"}
         assert shown.get_sample_value("transcoding_tasks", labels) == 4
+
+
+def test_a_task_is_stalled_as_soon_as_its_state_allows_and_not_once_it_has_ended() -> None:
+    view = View(stall_after={State.RUNNING: 50.0, State.QUEUED: 51.0})
+    shown = registry(
+        [
+            task("slow", changed=NOW - 50),
+            task("brisk", changed=NOW - 49),
+            task("queued", changed=NOW - 50, state=State.QUEUED, phase="waiting"),
+            task("done", changed=NOW - 90, ended=NOW - 90, state=State.COMPLETED, phase="completed"),
+        ],
+        view=view,
+    )
+    stalled = {
+        name: shown.get_sample_value("transcoding_task_stalled", {**UPLOAD, "task": name})
+        for name in ("slow", "brisk", "queued", "done")
+    }
+    assert stalled == {"slow": 1, "brisk": 0, "queued": 0, "done": None}
+    assert shown.get_sample_value("transcoding_stalled_tasks", {**UPLOAD, "phase": "running"}) == 1
+
+
+def test_a_failed_task_is_shown_with_its_reason_and_history_is_not() -> None:
+    failed = {"state": State.FAILED, "phase": "failed", "ended": NOW}
+    old = task("old", reason=FailureReason.DRM, **failed)  # type: ignore[arg-type]
+    shown = registry(
+        [
+            task("new", reason=FailureReason.DRM, **failed),  # type: ignore[arg-type]
+            task("silent", **failed),  # type: ignore[arg-type]
+            msgspec.structs.replace(old, history=True),
+        ]
+    )
+    info, fleet = "transcoding_task_failure_info", "transcoding_failed_tasks"
+    drm, unknown = {**UPLOAD, "reason": "drm"}, {**UPLOAD, "reason": "unknown"}
+    assert shown.get_sample_value(info, {**drm, "task": "new"}) == 1
+    assert shown.get_sample_value(info, {**unknown, "task": "silent"}) == 1
+    assert shown.get_sample_value(info, {**drm, "task": "old"}) is None
+    assert [shown.get_sample_value(fleet, labels) for labels in (drm, unknown)] == [1, 1]
 
 
 def test_without_per_task_series_only_the_fleet_is_shown() -> None:

@@ -17,6 +17,7 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.metrics.view import View
 from exporter.model import Account, Clock, Provider, State
 from exporter.poller import AccountPoller, Poller
+from exporter.report.board import Board
 from exporter.services import AccountConfig, Services, account_of
 from exporter.tracking.claim import Claim
 from exporter.tracking.database_error import DatabaseError
@@ -116,9 +117,22 @@ class Exporter:
             _warn_of_restart(self._started, config)
         self.telemetry.configured(at=self._clock.time())
 
+    def board(self) -> Board:
+        """Return everything that is known at this moment, for people."""
+        healths = {account.account: account.health for account in self._poller.accounts}
+        return Board(tuple(self._snapshots()), healths, self._view(), self._to_date())
+
     def refresh(self, timeout: float) -> None:
         """Poll what is due, for at most `timeout` seconds."""
         self._poller.refresh(timeout)
+
+    def catch_up(self, timeout: float) -> None:
+        """Poll what is due, for at most `timeout` seconds; what takes longer is late to a scrape only."""
+        self._poller.catch_up(timeout)
+
+    def now(self) -> float:
+        """Return the present moment, by the clock that dates what is shown (seconds since the epoch)."""
+        return self._clock.steady() + self._to_date()
 
     def is_up(self, account: Account) -> bool:
         """Whether the last poll of an account worked."""

@@ -52,7 +52,7 @@ class PollLog:
             return
         self._told, self._told_at = signs, now
         event = "poll failed" if outcome is Outcome.ERROR else "poll failed in part"
-        for error, times in _distinct(errors):
+        for error, times in distinct(errors):
             _log.warning(
                 event,
                 account=self._account,
@@ -80,7 +80,8 @@ class PollLog:
             _log.warning("more tasks failed", account=self._account, number=len(tasks) - FAILURES_A_PART)
 
 
-def _distinct(errors: Sequence[ApiError]) -> list[tuple[ApiError, int]]:
+def distinct(errors: Sequence[ApiError]) -> list[tuple[ApiError, int]]:
+    """Return the errors that differ in words, in their order, each with how often it came."""
     times = Counter(str(error) for error in errors)
     first = {str(error): error for error in reversed(errors)}
     return [(first[text], number) for text, number in times.items()]

@@ -6,8 +6,9 @@ from typing import Protocol
 
 import structlog
 
+from exporter.health import Health, HealthError
 from exporter.model import Account, Clock, Outcome
-from exporter.poll_log import PollLog
+from exporter.poll_log import PollLog, distinct
 from exporter.providers.service import ApiError, Gone, Page, Service, Trouble
 from exporter.tracking.knowledge import Change, Knowledge
 from exporter.tracking.ledger import Ledger
@@ -68,6 +69,12 @@ class AccountPoller:
         self._retired = False
         self._running: Poll | None = None
         self._fresh_until = float("-inf")
+        self._health = Health()
+
+    @property
+    def health(self) -> Health:
+        """How the polls have gone."""
+        return self._health
 
     @property
     def knowledge(self) -> Knowledge:
@@ -109,6 +116,7 @@ class AccountPoller:
                 poll.counted = True
                 self._telemetry.polled(self.account, Outcome.DEADLINE)
             self._telemetry.poll_late(self.account)
+            self._health = self._health.late(self._clock.time())
 
     def retire(self) -> None:
         """Learn nothing more, let no scrape wait any longer, and close the connections.
@@ -139,14 +147,23 @@ class AccountPoller:
         try:
             with self._lock:
                 if not self._retired:
-                    self._tell(poll, outcome, seconds)
+                    self._tell(poll, outcome, errors, seconds)
                     self._log.ended(outcome, errors, seconds)
                 self._fresh_until = self._clock.monotonic() + self._min_interval
                 self._running = None
         finally:
             poll.done.set()
 
-    def _tell(self, poll: Poll, outcome: Outcome, seconds: float) -> None:
+    def _tell(self, poll: Poll, outcome: Outcome, errors: Sequence[ApiError], seconds: float) -> None:
+        self._health = self._health.after(
+            outcome,
+            at=self._clock.time(),
+            seconds=seconds,
+            errors=tuple(
+                HealthError(error.endpoint, error.reason, str(error), times)
+                for error, times in distinct(errors)
+            ),
+        )
         if not poll.counted:
             self._telemetry.polled(self.account, outcome)
         self._telemetry.poll_ended(
@@ -191,13 +208,19 @@ class Poller:
         self.accounts: Sequence[AccountPoller] = ()
 
     def refresh(self, timeout: float) -> None:
-        """Poll every account that is due, and return when all are done or after `timeout` seconds."""
+        """Poll every account that is due, and return when all are done or after `timeout` seconds.
+
+        What is not done by then is late, and its account counts as down.
+        """
+        for account, poll in self.catch_up(timeout):
+            account.give_up(poll)
+
+    def catch_up(self, timeout: float) -> Sequence[tuple[AccountPoller, Poll]]:
+        """Poll every account that is due, for at most `timeout` seconds; return the polls that still run."""
         deadline = self._clock.monotonic() + timeout
         waiting = [(account, poll) for account in self.accounts if (poll := account.begin())]
-        late = [
+        return [
             (account, poll)
             for account, poll in waiting
             if not poll.done.wait(max(0.0, deadline - self._clock.monotonic()))
         ]
-        for account, poll in late:
-            account.give_up(poll)

@@ -69,11 +69,10 @@ class Deadline:
     headers or in a body that decompresses to nothing.
 
     Example:
-        >>> with Deadline(10.0) as deadline:
-        ...     response = session.get(url, stream=True)
-        ...     body = read_body(response.raw, 1024)
-        >>> deadline.passed
-        False
+        with Deadline(10.0) as deadline:
+            response = session.get(url, stream=True)
+            body = read_body(response.raw, 1024)
+        if deadline.passed: ...
     """
 
     def __init__(self, seconds: float) -> None:

@@ -5,7 +5,8 @@ Independent of the rest of the package on purpose: it must not share a misreadin
 Example:
     >>> from exporter.simulator import Life, Simulator
     >>> with Simulator(seed=1, life=Life()) as simulator:
-    ...     print(simulator.livepeer_url, simulator.livepeer_key, simulator.tokens_url)
+    ...     simulator.livepeer_url.startswith("http://127.0.0.1:"), simulator.livepeer_key
+    (True, 'simulated-livepeer-key')
 """
 
 from exporter.simulator.answer import Request

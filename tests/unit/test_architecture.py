@@ -13,12 +13,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "model": set(),
-    "config": {"config"},
+    "schema": {"schema"},
+    "config": {"schema", "config"},
     "providers": {"model", "providers"},
     "tracking": {"model", "tracking"},
-    "poller": {"model", "providers", "tracking", "poller"},
+    "health": {"model"},
+    "poller": {"health", "model", "providers", "tracking", "poller"},
     "metrics": {"model", "tracking", "metrics"},
-    "web": {"model", "web"},
+    "mixin": {"mixin"},
+    "report": {"health", "model", "tracking", "metrics", "report"},
+    "terminal": {"model", "report", "terminal"},
+    "web": {"model", "report", "schema", "web"},
     "simulator": {"simulator"},
     "logs": set(),
     "clock": set(),
@@ -29,12 +34,23 @@ MAY_IMPORT = {
 ROOMS = {
     "poll_log": "poller",
     "config_sections": "config",
-    "config_values": "config",
-    "schema": "config",
-    "secret": "config",
-    "strict_yaml": "config",
+    "config_values": "schema",
+    "secret": "schema",
+    "strict_yaml": "schema",
 }
-RIM = {"cli", "serving", "assembly", "services", "demo", "__main__", "__init__"}
+RIM = {
+    "cli",
+    "commands",
+    "startup",
+    "serving",
+    "token_desk",
+    "reporter",
+    "assembly",
+    "services",
+    "demo",
+    "__main__",
+    "__init__",
+}
 
 
 def room(module: Path) -> str:

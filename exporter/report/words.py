@@ -1,0 +1,32 @@
+"""Numbers in the words that people read them in. Pure functions."""
+
+from itertools import pairwise
+from typing import Final
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_EXACT: Final = 10
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as one says it: below ten of a unit with a second one; never negative.
+
+    >>> span(0.4), span(59.9), span(61), span(660), span(3_600), span(93_780)
+    ('0 s', '59 s', '1 min 1 s', '11 min', '1 h', '1 d 2 h')
+    """
+    left = int(max(0.0, seconds))
+    for (size, unit), (smaller, small_unit) in pairwise(_UNITS):
+        if left >= size:
+            whole, rest = divmod(left, size)
+            parts = rest // smaller if whole < _EXACT else 0
+            return f"{whole} {unit} {parts} {small_unit}" if parts else f"{whole} {unit}"
+    return f"{left} s"
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio as a percentage; only what is whole is called 100 %.
+
+    >>> percent(0.0), percent(0.425), percent(0.999), percent(1.0)
+    ('0 %', '42 %', '99 %', '100 %')
+    """
+    # A little more than nothing, because 0.29 * 100 is less than 29.
+    return f"{int(ratio * 100 + 1e-9)} %"

@@ -2,26 +2,32 @@
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from exporter import __version__
+from exporter.commands.completion import completion
+from exporter.commands.dashboards import dashboards
+from exporter.commands.rules import rules
+from exporter.commands.tasks import tasks
+from exporter.commands.wait import wait
 from exporter.flags import WebFlags, config_option, log_options, storage_option, web_options
+from exporter.startup import load_config, make_exporter, set_up_logs, stored, told
 
 if TYPE_CHECKING:
-    from exporter.assembly import Exporter
     from exporter.config import Config
-    from exporter.model import Clock
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="transcoding-exporter")
 def main() -> None:
     """Prometheus exporter for cloud transcoding: Qencode and Livepeer Studio."""
+
+
+for command in (tasks, wait, rules, dashboards, completion):
+    main.add_command(command)
 
 
 @main.command()
@@ -33,17 +39,17 @@ def serve(
     config_file: Path | None, storage_path: str | None, log_level: str, log_format: str, **web: Any
 ) -> None:
     """Serve the metrics until told to stop."""
-    _set_up_logs(log_level, log_format)
+    set_up_logs(log_level, log_format)
 
     def read_config() -> "Config":
         from exporter.config import load
 
-        return _stored(load(config_file, os.environ), storage_path)
+        return stored(load(config_file, os.environ), storage_path)
 
-    config = _told(read_config)
+    config = told(read_config)
     from exporter.serving import serve as run
 
-    run(_exporter(config), WebFlags(**web), read_config)
+    run(make_exporter(config), WebFlags(**web), read_config)
 
 
 @main.command()
@@ -64,12 +70,12 @@ def scrape(
 
     Exits with 1 if an account is down.
     """
-    _set_up_logs(log_level, log_format)
+    set_up_logs(log_level, log_format)
     # One poll is no history: a ledger that is in use is left alone.
-    config = _stored(_load(config_file), "")
+    config = stored(load_config(config_file), "")
     from prometheus_client.exposition import choose_encoder
 
-    exporter = _exporter(config)
+    exporter = make_exporter(config)
     exporter.refresh(timeout)
     encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
     click.echo(encode(exporter.registry), nl=False)
@@ -88,7 +94,7 @@ def check_config(config_file: Path | None, file: Path | None) -> None:
     """
     if file and config_file:
         raise click.UsageError("the file is named twice: by --config.file and as an argument")
-    config = _load(file or config_file)
+    config = load_config(file or config_file)
     from exporter.tracking.tokens import FileSource, SourceError
 
     accounts, mistakes = [], []
@@ -129,7 +135,7 @@ def check_config(config_file: Path | None, file: Path | None) -> None:
 )
 def demo(log_level: str, log_format: str, seed: int, speed: float, mood: str, **web: Any) -> None:
     """Serve the metrics of simulated services: no account needed."""
-    _set_up_logs(log_level, log_format)
+    set_up_logs(log_level, log_format)
     from exporter.demo import Mood, simulation
     from exporter.serving import serve as run
 
@@ -139,49 +145,4 @@ def demo(log_level: str, log_format: str, seed: int, speed: float, mood: str, **
             f"\n  Qencode   {world.simulator.qencode_url}"
             f"\n  Livepeer  {world.simulator.livepeer_url}  (API key: {world.simulator.livepeer_key})"
         )
-        run(_exporter(world.config, world.clock), WebFlags(**web), None, banner)
-
-
-def _set_up_logs(level: str, style: str) -> None:
-    from exporter.logs import LogFormat, LogLevel, configure
-
-    configure(LogLevel(level), LogFormat(style))
-
-
-def _load(path: Path | None) -> "Config":
-    from exporter.config import load
-
-    return _told(lambda: load(path, os.environ))
-
-
-def _told(read_config: Callable[[], "Config"]) -> "Config":
-    """Return the configuration; tell its mistakes, and end with 1, if there are any."""
-    from exporter.config import ConfigError
-
-    try:
-        return read_config()
-    except ConfigError as error:
-        for mistake in error.mistakes:
-            click.echo(str(mistake), err=True)
-        sys.exit(1)
-
-
-def _stored(config: "Config", path: str | None) -> "Config":
-    """Return the configuration with the ledger in another file; with none if the path is empty."""
-    if path is None:
-        return config
-    url = f"sqlite:///{path}" if path else "memory://"
-    return replace(config, storage=replace(config.storage, url=url))
-
-
-def _exporter(config: "Config", clock: "Clock | None" = None) -> "Exporter":
-    from exporter.assembly import Exporter
-    from exporter.tracking.database_error import DatabaseError
-
-    try:
-        return Exporter(config, clock=clock)
-    except DatabaseError as error:
-        raise click.ClickException(
-            f"the ledger can't be used: {error}\nmend it, name another with --storage.path=FILE,"
-            " or keep nothing with --storage.path="
-        ) from None
+        run(make_exporter(world.config, world.clock), WebFlags(**web), None, banner)

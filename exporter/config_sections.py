@@ -71,7 +71,7 @@ class PollConfig:
         Duration(positive=True, most=_HOUR), "Time-out of one HTTP request.", default="10s"
     )
     concurrency: int = option(Number(1, 64), "Requests at once, per account.", default="8")
-    retention: float = option(Duration(), "How long a finished task keeps its series.", default="15m")
+    retention: float = option(Duration(), "How long a task that has ended keeps its series.", default="15m")
     stall_after: StallConfig = option(
         _StallReader(), "How long an active task may go without a change before it is stalled.", default="10m"
     )
@@ -83,10 +83,14 @@ class MetricsConfig:
 
     per_task: bool = option(Flag(), "Whether each task has series of its own.", default="true")
     max_task_series: int = option(
-        Number(0, 10_000_000), "How many tasks have series of their own, newest first.", default="20000"
+        Number(0, 10_000_000),
+        "How many tasks have series of their own, the active and the newest first.",
+        default="20000",
     )
     task_label: TaskLabel = option(
-        Choice(TaskLabel), "How a task is named: by its id, or by a hash of it.", default="id"
+        Choice(TaskLabel),
+        "How a Qencode job is named: by its token, or by 12 digits of that one's SHA-256.",
+        default="id",
     )
     duration_buckets: tuple[float, ...] = option(
         _BoundsReader(), "Buckets of transcoding_task_duration_seconds.", default=_BUCKETS
@@ -106,4 +110,6 @@ class StorageConfig:
         default="sqlite:///data/ledger.db",
         private=True,
     )
-    keep: float = option(Duration(), "How long a finished task is remembered.", default="7d")
+    keep: float = option(
+        Duration(), "How long a finished task is remembered; if it comes back later, it is new.", default="7d"
+    )

@@ -1,11 +1,15 @@
 """The flags, in the spelling of Prometheus' own exporters; environment variables can stand for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from exporter.web.listen import Address
+    from exporter.web.location import Location
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -14,10 +18,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 class WebFlags:
     """What the flags that begin with `--web.` say."""
 
-    web_listen_address: tuple[str, int]
+    web_listen_address: Sequence["Address"]
+    web_config_file: Path | None
     web_telemetry_path: str
+    web_external_url: str | None
+    web_route_prefix: str | None
+    web_grafana_url: str
     web_enable_lifecycle: bool
     web_enable_admin_api: bool
+
+    @property
+    def location(self) -> "Location":
+        """Where the pages are."""
+        from exporter.web.location import locate
+
+        return locate(self.web_external_url, self.web_route_prefix)
 
 
 def _variable(flag: str) -> str:
@@ -41,13 +56,31 @@ def _together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def _address(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, int]:
-    from exporter.web.server import InvalidAddressError, parse_address
+def _addresses(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> Sequence["Address"]:
+    from exporter.web.listen import InvalidAddressError, parse_addresses
 
     try:
-        return parse_address(text)
+        return parse_addresses(texts)
     except InvalidAddressError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def _located(_context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    from exporter.web.location import InvalidLocationError, locate
+
+    try:
+        locate(**{str(option.name).removeprefix("web_"): text})
+    except InvalidLocationError as error:
+        raise click.BadParameter(str(error)) from None
+    return text
+
+
+def _url(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{text!r} is not a URL; write one like https://grafana.example.com")
+    return text
 
 
 def _path(_context: click.Context, _option: click.Parameter, text: str) -> str:
@@ -73,10 +106,16 @@ config_option = _option(
 web_options = _together(
     _option(
         "--web.listen-address",
-        default=":10477",
-        callback=_address,
+        multiple=True,
+        default=(":10477",),
+        callback=_addresses,
         metavar="ADDRESS",
-        help="Where to serve: host:port or :port.",
+        help="Where to serve: host:port, :port or unix:/path; can be given several times.",
+    ),
+    _option(
+        "--web.config.file",
+        type=click.Path(path_type=Path),
+        help="File that asks for TLS, users and headers, in the format of Prometheus' exporters.",
     ),
     _option(
         "--web.telemetry-path",
@@ -84,6 +123,25 @@ web_options = _together(
         callback=_path,
         metavar="PATH",
         help="Path under which the metrics are.",
+    ),
+    _option(
+        "--web.external-url",
+        callback=_located,
+        metavar="URL",
+        help="URL under which people reach it, if that is through a proxy; links have its path.",
+    ),
+    _option(
+        "--web.route-prefix",
+        callback=_located,
+        metavar="PATH",
+        help="What the path of each request begins with; by default the path of --web.external-url.",
+    ),
+    _option(
+        "--web.grafana-url",
+        default="",
+        callback=_url,
+        metavar="URL",
+        help="Where the dashboards are: the tasks of the status page link to them.",
     ),
     _option("--web.enable-lifecycle", is_flag=True, help="Allow POST /-/reload."),
     _option("--web.enable-admin-api", is_flag=True, help="Allow tokens to be given over HTTP."),

@@ -178,9 +178,9 @@ def optional(reader: Reader[T], about: str, *, private: bool = False) -> T | Non
     return field(default=None, repr=not private, metadata=_metadata(Option("", reader, about)))
 
 
-def one_of(*choices: Option) -> Any:
-    """Declare a field that is read from exactly one of several keys."""
-    return field(metadata=_metadata(*choices))
+def one_of(*choices: Option, required: bool = True) -> Any:
+    """Declare a field that is read from exactly one of several keys; unless required, it can be None."""
+    return field(default=MISSING if required else None, metadata=_metadata(*choices))
 
 
 def options(section: "type[DataclassInstance]") -> tuple[Option, ...]:
@@ -224,7 +224,7 @@ class Section(Generic[S]):
                 choice = _chosen(each, given, node, site)
                 if choice is not None:
                     value = given[choice.key].value
-                    values[each.name] = choice.reader.read(value, site.below(choice.key), outside)
+                    values[each.name] = choice.reader.read(value, site.below(choice.key, ours=True), outside)
             except ConfigError as error:
                 mistakes += error.mistakes
                 values[each.name] = _WRONG

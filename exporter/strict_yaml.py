@@ -78,10 +78,10 @@ class Site:
     file: str
     key: str = ""
 
-    def below(self, name: str) -> "Site":
-        """Return the site of a key of this mapping."""
+    def below(self, name: str, *, ours: bool = False) -> "Site":
+        """Return the site of a key of this mapping; one of `ours` is shown whatever it looks like."""
         # A long word with digits in a key's place is likely a secret that lost its key.
-        shown = name if _KEY.fullmatch(name) else quoted(name, 4)
+        shown = name if ours or _KEY.fullmatch(name) else quoted(name, 4)
         return replace(self, key=f"{self.key}.{shown}" if self.key else shown)
 
     def item(self, index: int) -> "Site":

@@ -12,6 +12,13 @@ MAX_BODY: Final = 64 * 1024
 
 TOKENS: Final = "/api/v1/qencode/<account>/tokens"
 
+_JSON_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
 Reload = Callable[[], Sequence[str]]
 """Reads the configuration anew; returns its mistakes, and changes nothing if there is one."""
 
@@ -129,7 +136,9 @@ def _labels(body: bytes) -> Mapping[str, str]:
 
 def json_answer(status: int, body: object) -> Response:
     """Return an answer of the API."""
-    return Response(msgspec.json.encode(body), status=status, mimetype="application/json")
+    return Response(
+        msgspec.json.encode(body), status=status, mimetype="application/json", headers=_JSON_HEADERS
+    )
 
 
 def _text(status: int, words: str) -> Response:

@@ -1,21 +1,21 @@
-"""The pages: metrics, health, and a landing page that leads to them."""
+"""The application: metrics, health, what people read, and what programs ask."""
 
-import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from cheroot.errors import MaxSizeExceeded
-from flask import Flask, Response, abort, render_template, request
+from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from exporter import __version__
-from exporter.model import Account
 from exporter.web.admin import MAX_BODY, GivenTokens, Reload, json_answer, lifecycle, token_api
-from exporter.web.negotiation import exposition
+from exporter.web.api import json_api
+from exporter.web.freshness import FreshBoard, Reporter
+from exporter.web.location import ROOT, Location, Mounted
+from exporter.web.negotiation import WORTH_PACKING, exposition, packed
+from exporter.web.pages import pages
 from exporter.web.scrapes import Scrapes
 
 _log = structlog.get_logger()
@@ -28,14 +28,8 @@ SCRAPE_TIMEOUT_OFFSET: Final = 0.5
 
 _LONGEST_SCRAPE: Final = 3600.0
 
-# Of its own: what starts with /-/ is the exporter's. Plain: Flask reads <this> as a variable.
-_TELEMETRY_PATH: Final = re.compile(r"(?!/-(/|$))/([\w.~-]+/)*[\w.~-]*", re.ASCII)
-
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+# Of its own, not one of the other pages'. Plain: Flask reads <this> as a variable.
+_TELEMETRY_PATH: Final = re.compile(r"(?!/(-|api|runbooks|static)(/|$))/([\w.~-]+/)*[\w.~-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +39,42 @@ class Site:
     Attributes:
         registry: The metrics.
         refresh: Brings them up to date within so many seconds.
-        accounts: What is watched, for the landing page.
+        reporter: Tells what the pages and the JSON API show.
         telemetry_path: Where the metrics are.
+        grafana_url: Where the dashboards are; empty if that is not known.
         reload: Reads the configuration anew; None if that is not allowed over HTTP.
         tokens: The tokens that are given over HTTP; None if that is not allowed.
         scrape_timeout_offset: Seconds that rendering and the way back may take.
+        location: Under which path it all is.
     """
 
     registry: CollectorRegistry
     refresh: Callable[[float], None]
-    accounts: Callable[[], Sequence[Account]]
+    reporter: Reporter
     telemetry_path: str = "/metrics"
+    grafana_url: str = ""
     reload: Reload | None = None
     tokens: GivenTokens | None = None
     scrape_timeout_offset: float = SCRAPE_TIMEOUT_OFFSET
+    location: Location = ROOT
 
 
 def create_app(site: Site) -> Flask:
     """Return the WSGI application."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    if site.location != ROOT:
+        app.wsgi_app = Mounted(app.wsgi_app, site.location)  # type: ignore[method-assign]
     app.register_blueprint(lifecycle(site.reload))
     app.register_blueprint(token_api(site.tokens))
     _handle_errors(app)
-    app.before_request(_take_chunks)
+    app.after_request(_pack)
 
     scrapes = Scrapes(site.scrape_timeout_offset)
+    board = FreshBoard(site.reporter, scrapes)
+    app.register_blueprint(json_api(site.reporter, board))
+    path = "/status" if site.telemetry_path == "/" else "/"
+    app.register_blueprint(pages(board, site.reporter.now, path, site.grafana_url))
 
     @app.get(site.telemetry_path)
     def metrics() -> Response:
@@ -88,33 +92,14 @@ def create_app(site: Site) -> Flask:
     def ready() -> Response:
         return Response("Ready.\n", mimetype="text/plain")
 
-    if site.telemetry_path != "/":
-
-        @app.get("/")
-        def landing() -> Response:
-            page = render_template("landing.html", site=site, version=__version__)
-            return Response(page, headers=_PAGE_HEADERS)
-
     return app
 
 
-def _take_chunks() -> None:
-    """Read a body that comes in chunks, with a length that nobody has told.
-
-    The server leaves what is not read on the connection, where it would be taken for the next request.
-    """
-    if not request.environ.get("wsgi.input_terminated"):
-        return
-    try:
-        body = request.environ["wsgi.input"].read(MAX_BODY + 1)
-    except (OSError, MaxSizeExceeded):
-        abort(413)
-    except ValueError:
-        # Where it ends can't be told: after this status, the server closes the connection.
-        abort(413, "the chunks of the body can't be read")
-    if len(body) > MAX_BODY:
-        abort(413)
-    request.environ["wsgi.input"] = io.BytesIO(body)
+def _pack(response: Response) -> Response:
+    # What has no length yet is made while it is sent.
+    if (response.content_length or 0) < WORTH_PACKING:
+        return response
+    return packed(request, response)
 
 
 def _handle_errors(app: Flask) -> None:
@@ -122,7 +107,7 @@ def _handle_errors(app: Flask) -> None:
     def http_error(error: HTTPException) -> Response | HTTPException:
         if error.code is None or not request.path.startswith("/api/"):
             return error
-        answer = json_answer(error.code, {"error": error.description})
+        answer = json_answer(error.code, {"error": _words(error)})
         # What the error says beside its words, like the methods that are allowed.
         answer.headers.extend((name, text) for name, text in error.get_headers() if name == "Allow")
         return answer
@@ -132,6 +117,16 @@ def _handle_errors(app: Flask) -> None:
         # Flask itself would log the path, and there a token can stand.
         _log.error("request ended by a bug, please report it", page=request.endpoint, exc_info=error)
         return json_answer(500, {"error": "a bug; the log says more"})
+
+
+def _words(error: HTTPException) -> str | None:
+    """Return what is wrong with a request to the API, and what to write."""
+    match error:
+        case NotFound():
+            return f"there is nothing here; {request.script_root}/api/v1/openapi.json tells what there is"
+        case MethodNotAllowed(valid_methods=methods):
+            return f"this method is not allowed here; use {' or '.join(sorted(methods or ()))}"
+    return error.description
 
 
 def scrape_timeout(header: str | None) -> float:

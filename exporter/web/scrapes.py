@@ -8,7 +8,7 @@ from typing import Final
 
 WAITING: Final = 16
 """Scrapes that wait for polls at once. Any further one is answered with what is known: were every thread
-to wait for a provider that hangs, nobody would answer for our health."""
+to wait for a provider that hangs, nobody would show the pages."""
 
 
 class Scrapes:

@@ -1,6 +1,5 @@
 """A scrape, from the HTTP request to the providers and back."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,9 @@ from exporter.clock import SystemClock
 from exporter.config import MetricsConfig, PollConfig
 from exporter.simulator import Fault, FaultKind, SimulatedClock, Simulator
 from exporter.web.app import Site, create_app
+from exporter.web.listen import TcpAddress
 from exporter.web.server import create_server
+from tests.idle import Idle
 from tests.scraping import Scrape, read, scrape
 from tests.support import DrivenClock, exporting, livepeer_config, qencode_config
 
@@ -26,21 +27,18 @@ EVERY_SCRAPE = PollConfig(min_poll_interval=0)
 @contextmanager
 def serving(exporter: Exporter) -> Iterator[str]:
     """The URL of the metrics, served on a free port."""
-    site = Site(exporter.registry, exporter.refresh, lambda: exporter.accounts)
-    server = create_server(create_app(site), ("127.0.0.1", 0))
-    server.expiration_interval = 0.05  # How often it looks whether it has to stop.
-    thread = threading.Thread(target=server.serve)
-    thread.start()
+    site = Site(exporter.registry, exporter.refresh, Idle())
+    server = create_server(create_app(site), TcpAddress("127.0.0.1", 0))
+    server.start()
     try:
-        yield f"http://127.0.0.1:{server.bind_addr[1]}/metrics"
+        yield f"{server.urls[0]}/metrics"
     finally:
-        server.stop()
-        thread.join()
+        assert server.leave(10)
 
 
 def ask(exporter: Exporter) -> Scrape:
     """Scrape without a server; for tests in which no time passes."""
-    site = Site(exporter.registry, exporter.refresh, lambda: exporter.accounts)
+    site = Site(exporter.registry, exporter.refresh, Idle())
     started = time.monotonic()
     answer = create_app(site).test_client().get("/metrics")
     return Scrape(answer.status_code, time.monotonic() - started, read(answer.text))

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,7 +18,9 @@ from structlog.testing import capture_logs
 
 from exporter.simulator import Fault, FaultKind, Simulator
 from exporter.web.app import Site, create_app
+from exporter.web.listen import TcpAddress
 from exporter.web.server import create_server
+from tests.idle import Idle
 from tests.processes import wait_until
 from tests.served import Served, execute, livepeer, qencode, serving, write
 from tests.status_server import StatusServer, statuses
@@ -382,17 +383,19 @@ def test_given_a_body_that_is_too_large_when_a_token_is_given_then_it_is_refused
 
 
 @pytest.mark.parametrize(
-    "head",
+    ("head", "sent"),
     [
-        "PUT /api/v1/qencode/vod/tokens/t1 HTTP/1.1\r\nContent-Length: 9999999999\r\n",
-        "PUT /api/v1/qencode/vod/tokens/t1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
-        "GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+        ("PUT /api/v1/qencode/vod/tokens/t1 HTTP/1.1\r\nContent-Length: 9999999999\r\n", 3),
+        ("PUT /api/v1/qencode/vod/tokens/t1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", 65_537),
+        ("GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", 65_537),
     ],
     ids=["length", "chunks", "elsewhere"],
 )
-def test_given_a_body_without_an_end_then_it_is_refused_before_it_comes(config: Path, head: str) -> None:
+def test_given_a_body_without_an_end_then_it_is_refused_before_it_comes(
+    config: Path, head: str, sent: int
+) -> None:
     with serving(config, ON) as exporter:
-        answer = talk(exporter, f"{head}Host: x\r\n\r\nffffffff\r\nabc")
+        answer = talk(exporter, f"{head}Host: x\r\n\r\nffffffff\r\n{'a' * sent}")
 
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert exporter.scrape().status == 200
@@ -497,15 +500,13 @@ class BrokenDesk:
 
 @contextmanager
 def site_with_a_bug() -> Iterator[str]:
-    site = Site(CollectorRegistry(), lambda _: None, lambda: (), tokens=BrokenDesk())  # type: ignore[arg-type]
-    server = create_server(create_app(site), ("127.0.0.1", 0))
-    thread = threading.Thread(target=server.serve)
-    thread.start()
+    site = Site(CollectorRegistry(), lambda _: None, Idle(), tokens=BrokenDesk())  # type: ignore[arg-type]
+    server = create_server(create_app(site), TcpAddress("127.0.0.1", 0))
+    server.start()
     try:
-        yield f"http://127.0.0.1:{server.bind_addr[1]}"
+        yield server.urls[0]
     finally:
-        server.stop()
-        thread.join()
+        assert server.leave(10)
 
 
 # --- Other sources -----------------------------------------------------------------------------------

@@ -1,15 +1,24 @@
 """The pages, asked by an HTTP client."""
 
 import gzip
+import re
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry, Gauge
 
-from exporter import __version__
-from exporter.model import Account, Provider
 from exporter.web.app import Site, create_app, is_telemetry_path
-from exporter.web.server import InvalidAddressError, parse_address
+from exporter.web.listen import (
+    Address,
+    InvalidAddressError,
+    TcpAddress,
+    UnixAddress,
+    parse_address,
+    parse_addresses,
+)
+from exporter.web.location import ROOT, InvalidLocationError, Location, locate
+from tests.idle import Idle
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 TEXT_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
@@ -34,10 +43,14 @@ def refreshes() -> Refreshes:
     return Refreshes()
 
 
-def client(refreshes: Refreshes, telemetry_path: str = "/metrics", account: str = "vod") -> FlaskClient:
+def client(
+    refreshes: Refreshes,
+    telemetry_path: str = "/metrics",
+    location: Location = ROOT,
+) -> FlaskClient:
     registry = CollectorRegistry()
     Gauge("answer", "The answer.", registry=registry).set(42)
-    site = Site(registry, refreshes, lambda: (Account(Provider.QENCODE, account),), telemetry_path)
+    site = Site(registry, refreshes, Idle(), telemetry_path, location=location)
     return create_app(site).test_client()
 
 
@@ -115,6 +128,24 @@ def test_given_no_sensible_time_out_when_scraped_then_it_counts_as_ten_seconds(
     assert refreshes == [9.5]
 
 
+def test_given_a_browser_that_reads_gzip_when_a_page_is_short_then_it_is_plain(refreshes: Refreshes) -> None:
+    answer = client(refreshes).get("/-/healthy", headers={"Accept-Encoding": "gzip"})
+
+    assert answer.text == "Healthy.\n"
+    assert "Content-Encoding" not in answer.headers
+
+
+def test_given_a_browser_that_reads_gzip_when_a_page_is_long_then_it_is_gzipped(refreshes: Refreshes) -> None:
+    browser = client(refreshes)
+    plain, packed = browser.get("/"), browser.get("/", headers={"Accept-Encoding": "gzip, br"})
+
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data)
+    assert gzip.decompress(packed.data) == plain.data
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+
+
 # --- Other pages -----------------------------------------------------------------------------------
 
 
@@ -127,39 +158,6 @@ def test_when_asked_for_its_health_then_it_says_so_and_asks_no_provider(
     assert (answer.status_code, answer.text) == (200, text)
     assert answer.content_type == "text/plain; charset=utf-8"
     assert refreshes == []
-
-
-def test_when_the_landing_page_is_opened_then_it_leads_to_the_metrics_and_asks_no_provider(
-    refreshes: Refreshes,
-) -> None:
-    answer = client(refreshes).get("/")
-
-    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
-    assert '<a href="/metrics">' in answer.text
-    assert "<td>qencode</td><td>vod</td>" in answer.text
-    assert f"version {__version__}" in answer.text
-    assert refreshes == []
-
-
-def test_when_the_landing_page_is_opened_then_its_headers_forbid_scripts_and_frames(
-    refreshes: Refreshes,
-) -> None:
-    headers = client(refreshes).get("/").headers
-
-    policy = headers["Content-Security-Policy"].split("; ")
-    assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy)
-    assert not [rule for rule in policy if rule.startswith("script-src")]
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
-
-
-def test_given_an_account_named_like_markup_when_the_landing_page_is_opened_then_it_is_text(
-    refreshes: Refreshes,
-) -> None:
-    page = client(refreshes, account="<script>alert('1 & 2')</script>").get("/").text
-
-    assert "<td>&lt;script&gt;alert(&#39;1 &amp; 2&#39;)&lt;/script&gt;</td>" in page
-    assert "<script" not in page
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/-/healthy", "/-/ready"])
@@ -202,10 +200,13 @@ def test_given_another_path_when_scraped_then_the_metrics_are_there_and_nowhere_
     assert '<a href="/probe/video">' in other.get("/").text
 
 
-def test_given_the_root_as_path_when_scraped_then_the_metrics_take_the_landing_pages_place(
+def test_given_the_root_as_path_when_scraped_then_the_metrics_take_the_place_of_the_status(
     refreshes: Refreshes,
 ) -> None:
-    assert client(refreshes, "/").get("/").text.endswith("\nanswer 42.0\n")
+    other = client(refreshes, "/")
+
+    assert other.get("/").text.endswith("\nanswer 42.0\n")
+    assert '<a href="/">Metrics</a>' in other.get("/status").text
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/", "/probe/video", "/a-b/c_d.e~f", "/metrics/", "/-x"])
@@ -215,7 +216,23 @@ def test_a_path_for_the_metrics(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "metrics", "/-", "/-/", "/-/healthy", "/<name>", "/a b", "/a?b", "/a#b", "//a", "/é", "/a\n"],
+    [
+        "",
+        "metrics",
+        "/-",
+        "/-/",
+        "/-/healthy",
+        "/api/v1/x",
+        "/static",
+        "/runbooks/x",
+        "/<name>",
+        "/a b",
+        "/a?b",
+        "/a#b",
+        "//a",
+        "/é",
+        "/a\n",
+    ],
 )
 def test_not_a_path_for_the_metrics(path: str) -> None:
     assert not is_telemetry_path(path)
@@ -224,17 +241,127 @@ def test_not_a_path_for_the_metrics(path: str) -> None:
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        (":10477", ("", 10477)),
-        ("127.0.0.1:0", ("127.0.0.1", 0)),
-        ("exporter.example.com:80", ("exporter.example.com", 80)),
-        ("[::1]:65535", ("::1", 65535)),
+        (":10477", TcpAddress("", 10477)),
+        ("127.0.0.1:0", TcpAddress("127.0.0.1", 0)),
+        ("exporter.example.com:80", TcpAddress("exporter.example.com", 80)),
+        ("[::1]:65535", TcpAddress("::1", 65535)),
+        ("unix:/run/exporter.sock", UnixAddress(Path("/run/exporter.sock"))),
+        ("unix:exporter.sock", UnixAddress(Path("exporter.sock"))),
     ],
 )
-def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
+def test_an_address_to_listen_on(text: str, address: Address) -> None:
     assert parse_address(text) == address
+    assert str(address) == text
 
 
-@pytest.mark.parametrize("text", ["", "10477", "localhost", "localhost:", ":http", ":65536", ":-1", "::1:80"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "10477", "localhost", "localhost:", ":http", ":65536", ":-1", "::1:80", "unix:", "unix:/run/"],
+)
 def test_not_an_address_to_listen_on(text: str) -> None:
     with pytest.raises(InvalidAddressError, match=r"write it like :10477 or 127\.0\.0\.1:10477"):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    "texts", [[":80", "unix:/s"], [":80,unix:/s"], [":80 unix:/s"], [" :80, \n unix:/s,"]], ids=repr
+)
+def test_several_addresses_in_one_text_or_in_several(texts: list[str]) -> None:
+    assert parse_addresses(texts) == [TcpAddress("", 80), UnixAddress(Path("/s"))]
+
+
+@pytest.mark.parametrize("texts", [[], [""], [" , "]])
+def test_no_address_at_all(texts: list[str]) -> None:
+    with pytest.raises(InvalidAddressError, match="there is no address"):
+        parse_addresses(texts)
+
+
+# --- Behind a proxy --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("external_url", "route_prefix", "prefix", "path", "url"),
+    [
+        (None, None, "", "", None),
+        ("", None, "", "", None),
+        ("https://x.example.com", None, "", "", "https://x.example.com"),
+        ("http://x:8080/", None, "", "", "http://x:8080"),
+        ("https://x.example.com/tx", None, "/tx", "/tx", "https://x.example.com/tx"),
+        ("https://x.example.com/a/tx/", None, "/a/tx", "/a/tx", "https://x.example.com/a/tx"),
+        ("https://x.example.com/tx", "/", "", "/tx", "https://x.example.com/tx"),
+        ("https://x.example.com/tx", "", "", "/tx", "https://x.example.com/tx"),
+        ("https://x.example.com/tx", "inner/", "/inner", "/tx", "https://x.example.com/tx"),
+        ("/tx/", None, "/tx", "/tx", None),
+        (None, "/tx", "/tx", "", None),
+    ],
+)
+def test_where_the_pages_are(
+    external_url: str | None, route_prefix: str | None, prefix: str, path: str, url: str | None
+) -> None:
+    location = locate(external_url, route_prefix)
+
+    assert (location.prefix, location.path, location.url) == (prefix, path, url)
+
+
+@pytest.mark.parametrize(
+    "external_url",
+    [
+        "x.example.com",
+        "ftp://x.example.com",
+        "https://",
+        "https:///tx",
+        "//x.example.com/tx",
+        "https://x:port/",
+        "https://[x/",
+        "https://alice:secret@x.example.com",
+        "https://x.example.com/?a=b",
+        "https://x.example.com/#a",
+        "https://x.example.com/<a>",
+        "https://x.example.com/a/../b",
+    ],
+)
+def test_not_an_external_url(external_url: str) -> None:
+    with pytest.raises(InvalidLocationError):
+        locate(external_url)
+
+
+@pytest.mark.parametrize("route_prefix", ["/a b", "/<a>", "/a//b", "/..", "/a?b"])
+def test_not_a_route_prefix(route_prefix: str) -> None:
+    with pytest.raises(InvalidLocationError):
+        locate(None, route_prefix)
+
+
+BEHIND = locate("https://x.example.com/tx")
+
+
+@pytest.mark.parametrize("path", ["/tx", "/tx/", "/tx/metrics", "/tx/-/healthy", "/tx/-/ready"])
+def test_given_a_prefix_then_every_page_is_under_it(refreshes: Refreshes, path: str) -> None:
+    assert client(refreshes, location=BEHIND).get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/txt/metrics", "/tx/tx/metrics", "/t"])
+def test_given_a_prefix_then_no_page_is_elsewhere(refreshes: Refreshes, path: str) -> None:
+    assert client(refreshes, location=BEHIND).get(path).status_code == 404
+
+
+def test_given_a_prefix_when_the_root_is_opened_then_it_leads_to_the_status(
+    refreshes: Refreshes,
+) -> None:
+    behind = client(refreshes, location=BEHIND)
+    answer = behind.get("/")
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/tx/")
+    posted = behind.post("/")
+    assert (posted.status_code, posted.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(("location", "page"), [(BEHIND, "/tx/"), (locate("https://x/tx", "/"), "/")])
+def test_given_an_external_url_then_the_links_have_its_path(
+    refreshes: Refreshes, location: Location, page: str
+) -> None:
+    """Whether the proxy takes the prefix away, or leaves it there."""
+    text = client(refreshes, location=location).get(page).text
+
+    links = set(re.findall('(?:href|src|action)="([^"]*)"', text))
+    assert {"/tx/metrics", "/tx/runbooks/", "/tx/"} <= links
+    assert {link for link in links if not link.startswith("/tx/")} == {"#main"}

@@ -43,6 +43,7 @@ RIM = {
     "commands",
     "startup",
     "serving",
+    "signals",
     "token_desk",
     "reporter",
     "assembly",

@@ -1,0 +1,1 @@
+"""The commands that ask: a module each, and what they have in common."""

@@ -1,0 +1,63 @@
+"""What the commands share: the configuration, the logs and the exporter, or why they can't be had."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from exporter.assembly import Exporter
+    from exporter.config import Config
+    from exporter.model import Clock
+
+
+def set_up_logs(level: str, style: str) -> None:
+    """Set up the logs of the process."""
+    from exporter.logs import LogFormat, LogLevel, configure
+
+    configure(LogLevel(level), LogFormat(style))
+
+
+def load_config(path: Path | None) -> "Config":
+    """Return the configuration of a file, or of the environment; end with 1 if it has mistakes."""
+    from exporter.config import load
+
+    return told(lambda: load(path, os.environ))
+
+
+def told(read_config: Callable[[], "Config"]) -> "Config":
+    """Return the configuration; tell its mistakes, and end with 1, if there are any."""
+    from exporter.config import ConfigError
+
+    try:
+        return read_config()
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            click.echo(str(mistake), err=True)
+        sys.exit(1)
+
+
+def stored(config: "Config", path: str | None) -> "Config":
+    """Return the configuration with the ledger in another file; with none if the path is empty."""
+    if path is None:
+        return config
+    url = f"sqlite:///{path}" if path else "memory://"
+    return replace(config, storage=replace(config.storage, url=url))
+
+
+def make_exporter(config: "Config", clock: "Clock | None" = None) -> "Exporter":
+    """Return an exporter; end with 1, and say why, if its ledger can't be used."""
+    from exporter.assembly import Exporter
+    from exporter.tracking.database_error import DatabaseError
+
+    try:
+        return Exporter(config, clock=clock)
+    except DatabaseError as error:
+        raise click.ClickException(
+            f"the ledger can't be used: {error}\nmend it, name another with --storage.path=FILE,"
+            " or keep nothing with --storage.path="
+        ) from None

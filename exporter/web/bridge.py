@@ -1,0 +1,215 @@
+"""From the event loop to the pages: a request takes a thread only when all of it has come.
+
+The loop reads and writes, waits for whoever is slow, and answers for our health. Everything else is done in
+threads, of which some only look at passwords.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import structlog
+
+from exporter.web.admin import MAX_BODY
+from exporter.web.gate import Gate
+from exporter.web.seats import Limits
+from exporter.web.wsgi import Answer, Scope, call, environment, headers, path
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+T = TypeVar("T")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+THREADS: Final = 24
+"""Requests at once; more than there may be scrapes that wait for polls."""
+
+_NAME: Final = "transcoding-exporter"
+_PIECE: Final = 64 * 1024
+_LINGER: Final = 1.0
+"""Seconds in which who is still sending can read why we want no more; if we just hung up, it could not."""
+
+_log = structlog.get_logger()
+
+
+class Ending(Protocol):
+    """A connection that can be ended."""
+
+    def end(self) -> None:
+        """End it at once."""
+
+
+class _LeftError(Exception):
+    """Who asked has left."""
+
+
+class _UnwantedError(Exception):
+    """What comes won't be read to its end."""
+
+    def __init__(self, status: HTTPStatus, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class Bridge:
+    """An ASGI application that lets a WSGI application answer."""
+
+    def __init__(
+        self, app: "WSGIApplication", gate: Gate, *, health: Collection[str], api: str, limits: Limits
+    ) -> None:
+        """Start no thread yet.
+
+        Args:
+            app: What answers.
+            gate: Who may ask.
+            health: The paths that are answered even if all threads are busy; they may not take any time.
+            api: How the paths begin under which an error is told in JSON.
+            limits: In which a body has to come, and answers have to be taken.
+        """
+        self._app = app
+        self._gate = gate
+        self._health = frozenset(health)
+        self._api = api
+        self._limits = limits
+        self._workers = ThreadPoolExecutor(THREADS, "request")
+        self._doormen = ThreadPoolExecutor(2, "password")
+        self._unsent: dict[Ending, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            body = await self._body(scope, receive)
+            answer = await self._answer(scope, body, receive)
+        except _LeftError:
+            return
+        except _UnwantedError as error:
+            answer = self._failure(scope, error.status, str(error), last=True)
+        except Exception:  # noqa: BLE001 - the next request must find us well
+            # The path is not logged: a token can stand in it.
+            _log.exception("request ended by a bug, please report it")
+            answer = self._failure(scope, HTTPStatus.INTERNAL_SERVER_ERROR, "a bug; the log says more")
+        await self._deliver(answer, scope, receive, send)
+
+    def close(self) -> None:
+        """Begin no request any more; nobody is waited for."""
+        for pool in (self._workers, self._doormen):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        too_large = _UnwantedError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {MAX_BODY} bytes"
+        )
+        told = headers(scope)
+        if "content-length" in told and "transfer-encoding" in told:
+            # A proxy may have believed the other one, and then what follows is no request.
+            raise _UnwantedError(HTTPStatus.BAD_REQUEST, "the length of the body is told in two ways")
+        if int(told.get("content-length", 0)) > MAX_BODY:
+            raise too_large
+        body, more = bytearray(), True
+        try:
+            async with asyncio.timeout(self._limits.body):
+                while more:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise _LeftError
+                    body += message["body"]
+                    more = message["more_body"]
+                    if len(body) > MAX_BODY:
+                        raise too_large
+        except TimeoutError:
+            raise _UnwantedError(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
+        return bytes(body)
+
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Answer:
+        authorization = headers(scope).get("authorization")
+        left = asyncio.ensure_future(receive())
+        try:
+            if self._gate.known(authorization):
+                refused = self._gate.refusal(authorization)
+            else:
+                refused = await _work(self._doormen, left, lambda: self._gate.refusal(authorization))
+            if refused:
+                head = (("Content-Type", "text/plain; charset=utf-8"), *refused.headers)
+                return Answer(refused.status, head, f"{refused.words}\n".encode())
+            environ = environment(scope, body)
+            if path(scope) in self._health:
+                # At once, in this thread: another one would have to compete with all that are at work.
+                return call(self._app, environ)
+            return await _work(self._workers, left, lambda: call(self._app, environ))
+        finally:
+            left.cancel()
+
+    def _failure(self, scope: Scope, status: HTTPStatus, words: str, *, last: bool = False) -> Answer:
+        if path(scope).startswith(self._api):
+            kind, text = "application/json", json.dumps({"error": words})
+        else:
+            kind, text = "text/plain; charset=utf-8", f"{words}\n"
+        return Answer(status, (("Content-Type", kind),), text.encode(), last)
+
+    async def _deliver(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        seat: Ending = scope["state"]["seat"]
+        self._unsent[seat] = len(answer.body)
+        self._make_room()
+        try:
+            await send(
+                {"type": "http.response.start", "status": answer.status, "headers": self._head(answer)}
+            )
+            for start in range(0, len(answer.body), _PIECE):
+                await send(_piece(answer.body[start : start + _PIECE], more=True))
+            if answer.last:
+                await _linger(receive)
+            await send(_piece(b"", more=False))
+        finally:
+            self._unsent.pop(seat, None)
+
+    def _head(self, answer: Answer) -> list[tuple[bytes, bytes]]:
+        # What the operator wants on every answer goes before what a page says.
+        ours: Mapping[str, tuple[str, str]] = {
+            name.lower(): (name, text) for name, text in self._gate.headers
+        }
+        found = [(name, text) for name, text in answer.headers if name.lower() not in ours]
+        found += [("Date", formatdate(usegmt=True)), ("Server", _NAME), *ours.values()]
+        if not any(name.lower() == "content-length" for name, _ in found):
+            found.append(("Content-Length", str(len(answer.body))))
+        if answer.last:
+            found.append(("Connection", "close"))
+        return [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in found]
+
+    def _make_room(self) -> None:
+        while len(self._unsent) > 1 and sum(self._unsent.values()) > self._limits.unsent:
+            oldest = next(iter(self._unsent))
+            del self._unsent[oldest]
+            oldest.end()
+
+
+async def _work(pool: Executor, left: asyncio.Future[Message], work: Callable[[], T]) -> T:
+    """Return the result of what a thread does; it is not begun if who asked has left before.
+
+    Raises:
+        _LeftError: who asked has left.
+    """
+    working = asyncio.get_running_loop().run_in_executor(pool, work)
+    await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
+    if not working.done():
+        working.cancel()
+        raise _LeftError
+    return working.result()
+
+
+async def _linger(receive: Receive) -> None:
+    try:
+        async with asyncio.timeout(_LINGER):
+            while (await receive())["type"] == "http.request":
+                pass
+    except TimeoutError:
+        pass
+
+
+def _piece(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more}

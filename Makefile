@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint format clean
+.PHONY: run test lint format generate clean
 
 ## Serve: CONFIG=file or credentials in the environment watch the real services; otherwise the demo.
 run: .venv/installed
@@ -30,6 +30,13 @@ lint: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+## Write anew what is generated and committed: the dashboards, the rules, the reference pages, the chart.
+generate: .venv/installed
+	$(BIN)/python -m grafana
+	$(BIN)/transcoding-exporter rules --directory prometheus/rules
+	$(BIN)/python -m docs.generator
+	$(BIN)/python -m helm
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'

@@ -199,6 +199,11 @@ class Observation(Struct, frozen=True, omit_defaults=True):
     labels: tuple[tuple[str, str], ...] = ()
     master: str = ""
 
+    @property
+    def awaits_file(self) -> bool:
+        """Whether it waits for a person: a Livepeer upload is pending until its file comes, or for ever."""
+        return self.task_type == "upload" and self.phase == "pending"
+
 
 class Task(Struct, frozen=True, omit_defaults=True):
     """What is known about one task: the newest observation, and what must outlive it.

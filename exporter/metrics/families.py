@@ -86,7 +86,8 @@ WARNINGS: Final = _counter(
 )
 OLDEST_ACTIVE: Final = _gauge(
     "transcoding_oldest_active_task_created_timestamp_seconds",
-    "When the oldest active task in the state was created; absent if there is none, or nobody tells.",
+    "When the oldest active task in the state was created; absent if there is none, or nobody tells; uploads"
+    " without a file do not count.",
     (*TYPE, "state"),
 )
 
@@ -104,7 +105,7 @@ PHASE_DURATION: Final = Family(
 )
 STALLED: Final = _gauge(
     "transcoding_stalled_tasks",
-    "Active tasks whose phase and progress have not changed for stall_after.",
+    "Active tasks whose phase and progress have not changed for stall_after; not uploads without a file.",
     (*TYPE, "phase"),
 )
 FAILED: Final = _gauge(
@@ -164,7 +165,8 @@ PER_TASK: Final = (
     TaskFamily(
         _gauge(
             "transcoding_task_stalled",
-            "1 if phase and progress of the active task have not changed for stall_after, else 0.",
+            "1 if phase and progress of the active task have not changed for stall_after, else 0; see"
+            " transcoding_stalled_tasks.",
             TASK,
         ),
         lambda task, sight: float(sight.stalled(task)) if task.ended is None else None,

@@ -158,7 +158,7 @@ def _oldest(snapshots: Iterable[Snapshot]) -> Iterable[tuple[Labels, float]]:
     oldest: dict[Labels, float] = {}
     for snapshot in snapshots:
         for task in snapshot.tasks:
-            if task.ended is None and task.seen.created is not None:
+            if task.ended is None and task.seen.created is not None and not task.seen.awaits_file:
                 key = (*snapshot.account, task.seen.task_type, task.seen.state)
                 oldest[key] = min(task.seen.created, oldest.get(key, math.inf))
     return oldest.items()

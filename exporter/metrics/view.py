@@ -42,9 +42,13 @@ class Sight:
     stall_after: Mapping[State, float]
 
     def stalled(self, task: Task) -> bool:
-        """Whether a task is active and has not changed for as long as its state allows."""
-        limit = self.stall_after.get(task.seen.state, math.inf)
-        return task.ended is None and self.at - task.changed >= limit
+        """Whether a task is active and has not changed for as long as its state allows.
+
+        One that waits for its file is not: nobody is late but the person who may have left.
+        """
+        if task.ended is not None or task.seen.awaits_file:
+            return False
+        return self.at - task.changed >= self.stall_after.get(task.seen.state, math.inf)
 
 
 def failure(task: Task) -> FailureReason | None:

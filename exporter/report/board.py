@@ -229,8 +229,8 @@ def _words(seen: _Seen) -> str:
 def _urgency(seen: _Seen) -> tuple[int, float, str]:
     """Stalled ones first, the longest of all on top; then failures, the latest on top.
 
-    What goes on is in the order in which it began, the oldest on top: rows that move with each bit of progress
-    can't be read.
+    What goes on is in the order in which it began, the oldest on top: rows that move with each bit of
+    progress can't be read.
     """
     task = seen.task
     if seen.stalled:

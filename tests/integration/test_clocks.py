@@ -237,6 +237,8 @@ def test_given_a_task_that_makes_no_progress_for_20_minutes_then_it_is_stalled_u
 
 def test_given_a_task_in_a_queue_then_it_has_a_limit_of_its_own(services: Services) -> None:
     machine = Machine(services.simulator.clock)
+    # An upload without its file is in no queue.
+    services.simulator.livepeer.account.schedule(services.upload)
     with services.watched(machine) as exporter:
         exporter.refresh(10)
         services.after(29 * MINUTE)
@@ -244,7 +246,7 @@ def test_given_a_task_in_a_queue_then_it_has_a_limit_of_its_own(services: Servic
         assert stalled(exporter) == {}
         services.after(MINUTE)
         exporter.refresh(10)
-        assert stalled(exporter) == {"livepeer pending": 1, "qencode queued": 1}
+        assert stalled(exporter) == {"livepeer waiting": 1, "qencode queued": 1}
         services.run(0.0)
         exporter.refresh(10)
         assert stalled(exporter) == {}

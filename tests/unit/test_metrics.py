@@ -235,6 +235,25 @@ def test_a_task_is_stalled_as_soon_as_its_state_allows_and_not_once_it_has_ended
     assert shown.get_sample_value("transcoding_stalled_tasks", {**UPLOAD, "phase": "running"}) == 1
 
 
+def test_an_upload_that_waits_for_its_file_is_neither_stalled_nor_the_oldest() -> None:
+    view = View(stall_after={State.QUEUED: 10.0})
+    waiting = {"state": State.QUEUED, "phase": "pending", "changed": NOW - 100, "created": NOW - 100}
+    shown = registry(
+        [
+            task("empty", **waiting),  # type: ignore[arg-type]
+            task("cut", **{**waiting, "task_type": "clip"}),  # type: ignore[arg-type]
+        ],
+        view=view,
+    )
+    clip = {**UPLOAD, "task_type": "clip"}
+    assert shown.get_sample_value("transcoding_task_stalled", {**UPLOAD, "task": "empty"}) == 0
+    assert shown.get_sample_value("transcoding_stalled_tasks", {**UPLOAD, "phase": "pending"}) == 0
+    assert shown.get_sample_value("transcoding_task_stalled", {**clip, "task": "cut"}) == 1
+    oldest = "transcoding_oldest_active_task_created_timestamp_seconds"
+    assert shown.get_sample_value(oldest, {**UPLOAD, "state": "queued"}) is None
+    assert shown.get_sample_value(oldest, {**clip, "state": "queued"}) == NOW - 100
+
+
 def test_a_failed_task_is_shown_with_its_reason_and_history_is_not() -> None:
     failed = {"state": State.FAILED, "phase": "failed", "ended": NOW}
     old = task("old", reason=FailureReason.DRM, **failed)  # type: ignore[arg-type]

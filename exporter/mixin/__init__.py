@@ -1,0 +1,1 @@
+"""What comes with the exporter for Prometheus and Grafana: rules, runbooks and dashboards."""

@@ -1,0 +1,1 @@
+"""Writes what is generated and committed of the chart: `python -m helm`."""

@@ -1,0 +1,101 @@
+{{/* What follows from the values. What says "true" or nothing is a condition. */}}
+
+{{/* The Secret that `config` refers to, if there is one. */}}
+{{- define "transcoding-exporter.secretName" -}}
+{{- if .Values.existingSecret -}}
+{{- .Values.existingSecret -}}
+{{- else if .Values.secret -}}
+{{- include "transcoding-exporter.fullname" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Nothing says what to watch: the demo runs. */}}
+{{- define "transcoding-exporter.demo" -}}
+{{- $accounts := or .Values.config (include "transcoding-exporter.secretName" .) .Values.extraEnvFrom -}}
+{{- range .Values.extraEnv -}}
+{{- $accounts = or $accounts (has .name (list "LIVEPEER_API_KEY" "QENCODE_TASK_TOKENS")) -}}
+{{- end -}}
+{{- if not $accounts -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "transcoding-exporter.storageUrl" -}}
+{{- dig "storage" "url" "" .Values.config -}}
+{{- end -}}
+
+{{/* The ledger is a file, in a volume. */}}
+{{- define "transcoding-exporter.ledger" -}}
+{{- $url := include "transcoding-exporter.storageUrl" . -}}
+{{- if not (or (include "transcoding-exporter.demo" .) (and $url (not (hasPrefix "sqlite:" $url)))) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "transcoding-exporter.persistent" -}}
+{{- if and .Values.persistence.enabled (include "transcoding-exporter.ledger" .) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "transcoding-exporter.sharded" -}}
+{{- if gt (int .Values.sharding.replicas) 1 -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* A StatefulSet gives each pod a number, and a volume that stays its own. */}}
+{{- define "transcoding-exporter.stateful" -}}
+{{- if or (include "transcoding-exporter.persistent" .) (include "transcoding-exporter.sharded" .) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The file of --web.config.file exists: only some may connect, and perhaps by TLS. */}}
+{{- define "transcoding-exporter.guarded" -}}
+{{- if or .Values.web.config .Values.web.existingSecret -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{- define "transcoding-exporter.scheme" -}}
+{{- ternary "https" "http" (hasKey .Values.web.config "tls_server_config") -}}
+{{- end -}}
+
+{{/* What the path of each request begins with, without a slash at its end. */}}
+{{- define "transcoding-exporter.prefix" -}}
+{{- .Values.web.routePrefix | default (urlParse .Values.web.externalUrl).path | trimSuffix "/" -}}
+{{- end -}}
+
+{{- define "transcoding-exporter.metricsPath" -}}
+{{- include "transcoding-exporter.prefix" . -}}{{- .Values.web.telemetryPath -}}
+{{- end -}}
+
+{{/* The variables that `config` names by api_key_env or, without a `config`, those that make accounts. */}}
+{{- define "transcoding-exporter.variables" -}}
+{{- $names := list -}}
+{{- if .Values.config -}}
+{{- range .Values.config.livepeer -}}
+{{- $names = concat $names (compact (list .api_key_env)) -}}
+{{- end -}}
+{{- else -}}
+{{- $names = list "LIVEPEER_API_KEY" "QENCODE_TASK_TOKENS" -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}
+{{- $names = without $names .name -}}
+{{- end -}}
+{{- $names | uniq | toJson -}}
+{{- end -}}
+
+{{/* Every setting of the rules with its value: the given ones, and the defaults of the others. */}}
+{{- define "transcoding-exporter.ruleSettings" -}}
+{{- $settings := .Files.Get "rule-settings.yaml" | fromYaml -}}
+{{- with .Values.web.externalUrl -}}
+{{- $_ := set $settings "runbooks_url" (printf "%s/runbooks" (trimSuffix "/" .)) -}}
+{{- end -}}
+{{- range $name, $value := .Values.prometheusRule.settings -}}
+{{/* toJson, for numbers only: a million is not to become 1e+06. */}}
+{{- $_ := set $settings $name (kindIs "string" $value | ternary $value (toJson $value)) -}}
+{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}

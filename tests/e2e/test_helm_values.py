@@ -1,0 +1,158 @@
+"""Values that the chart refuses, each with a message that names what is wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from helm.values import Value, read
+from tests.helm import CHART, ROOT, Values, findings, merged, objects, refusal
+
+DECLARED = read((CHART / "values.yaml").read_text())
+SETTABLE = [value for value in DECLARED if value.help]
+SECTIONS = [value for value in DECLARED if not value.help]
+LIVEPEER: Values = {"config": {"livepeer": [{"name": "studio", "api_key_file": "livepeer.key"}]}}
+
+
+def at(path: tuple[str, ...], content: Any) -> Values:
+    """Values with one value, at a path."""
+    for key in reversed(path):
+        content = {key: content}
+    assert isinstance(content, Mapping)
+    return content
+
+
+def wrong_for(value: Value) -> Any:
+    """What is of another type than a value's default, and than any that would do instead."""
+    return {"wrong": 1} if isinstance(value.default, list) else ["wrong"]
+
+
+# --- By their type -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", SETTABLE, ids=lambda value: value.name)
+def test_a_value_of_the_wrong_type_is_refused_by_its_name(value: Value) -> None:
+    assert f"at '/{'/'.join(value.path)}'" in refusal(at(value.path, wrong_for(value)))
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
+def test_a_value_that_does_not_exist_is_refused_by_its_name(section: Value) -> None:
+    said = refusal(at((*section.path, "enabeld"), True))
+
+    assert f"at '/{'/'.join(section.path)}'" in said
+    assert "'enabeld'" in said
+
+
+def test_a_section_that_does_not_exist_is_refused_by_its_name() -> None:
+    assert "additional properties 'servicemonitor' not allowed" in refusal(
+        {"servicemonitor": {"enabled": True}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("service.port", 0, "/service/port"),
+        ("service.port", 65536, "/service/port"),
+        ("service.port", "http", "/service/port"),
+        ("service.type", "ExternalName", "/service/type"),
+        ("sharding.replicas", 0, "/sharding/replicas"),
+        ("sharding.replicas", 1.5, "/sharding/replicas"),
+        ("image.pullPolicy", "Sometimes", "/image/pullPolicy"),
+        ("image.digest", "abc", "/image/digest"),
+        ("image.repository", "", "/image/repository"),
+        ("log.level", "loud", "/log/level"),
+        ("persistence.size", "1 GB", "/persistence/size"),
+        ("persistence.retentionPolicy.whenScaled", "Keep", "/persistence/retentionPolicy/whenScaled"),
+        ("web.externalUrl", "video.example.com", "/web/externalUrl"),
+        ("web.telemetryPath", "metrics", "/web/telemetryPath"),
+        ("serviceMonitor.interval", "soon", "/serviceMonitor/interval"),
+        ("serviceMonitor.enabled", "true", "/serviceMonitor/enabled"),
+        ("podMonitor.scheme", "ftp", "/podMonitor/scheme"),
+        ("podDisruptionBudget.maxUnavailable", "half", "/podDisruptionBudget/maxUnavailable"),
+        ("ingress.hosts", [{"host": "x"}], "/ingress/hosts/0"),
+        ("ingress.hosts", [{"host": "x", "paths": [{"path": "x"}]}], "/ingress/hosts/0/paths/0"),
+        ("commonLabels", {"stage": 1}, "/commonLabels/stage"),
+        ("extraArgs", "--web.enable-lifecycle", "/extraArgs"),
+        ("prometheusRule.settings", {"min_failure": 1}, "'min_failure'"),
+        ("prometheusRule.settings", {"success_objective": 1.5}, "/settings/success_objective"),
+        ("prometheusRule.settings", {"success_objective": "99%"}, "/settings/success_objective"),
+        ("prometheusRule.settings", {"queue_growing_for": "long"}, "/settings/queue_growing_for"),
+        ("prometheusRule.settings", {"grafana_url": "grafana"}, "/settings/grafana_url"),
+        ("prometheusRule.disabledAlerts", ["TranscodingTaskfailed"], "/prometheusRule/disabledAlerts/0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_name(name: str, content: Any, named: str) -> None:
+    assert named in refusal(at(tuple(name.split(".")), content))
+
+
+def test_the_linter_names_it_too() -> None:
+    assert any("/service/port" in said for said in findings({"service": {"port": "http"}}))
+
+
+# --- In the configuration ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"pol": {}}, "'pol'"),
+        ({"poll": {"timeout": "10 seconds"}}, "/config/poll/timeout"),
+        ({"poll": {"timeout": 10}}, "/config/poll/timeout"),
+        ({"poll": {"concurrency": 0}}, "/config/poll/concurrency"),
+        ({"poll": {"stall_after": {"queued": "long"}}}, "/config/poll/stall_after/queued"),
+        ({"metrics": {"per_task": "yes"}}, "/config/metrics/per_task"),
+        ({"metrics": {"duration_buckets": "10s"}}, "/config/metrics/duration_buckets"),
+        ({"metrics": {"task_label": "name"}}, "/config/metrics/task_label"),
+        ({"livepeer": {"name": "studio"}}, "/config/livepeer"),
+        ({"livepeer": [{"api_key_file": "k"}]}, "missing property 'name'"),
+        ({"livepeer": [{"name": "studio", "api_key_fil": "k"}]}, "'api_key_fil'"),
+        ({"livepeer": [{"name": "studio", "task_types": ["uplaod"]}]}, "/config/livepeer/0/task_types/0"),
+        ({"qencode": [{"name": "vod", "task_tokens": "token"}]}, "/config/qencode/0/task_tokens"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_refused_before_a_pod_meets_it(config: Values, named: str) -> None:
+    assert named in refusal(merged(LIVEPEER, {"config": config}))
+
+
+def test_every_key_of_the_configuration_that_the_readme_shows_is_taken() -> None:
+    text = (ROOT / "README.md").read_text().partition("All keys, with their defaults:")[2]
+    config = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+
+    assert {"poll", "metrics", "storage", "livepeer", "qencode"} <= config.keys()
+    assert objects({"existingSecret": "keys", "config": config})
+
+
+# --- Together ----------------------------------------------------------------------------------------------
+
+
+OFF: Values = {"enabled": False}
+ON: Values = {"enabled": True}
+TWO: Values = {**LIVEPEER, "sharding": {"replicas": 2}}
+POSTGRESQL: Values = {"config": {"storage": {"url": "postgresql://user@host/name"}}}
+GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"existingSecret": "a", "secret": {"b": "c"}}, "existingSecret and secret"),
+        ({"config": {"poll": {"timeout": "5s"}}}, "config.qencode or config.livepeer"),
+        ({"config": {"livepeer": [{"name": "a", "api_key": "k"}]}}, "config.livepeer[0].api_key"),
+        ({"sharding": {"replicas": 2}}, "sharding.replicas"),
+        ({**TWO, "persistence": {"existingClaim": "x"}}, "persistence.existingClaim"),
+        (merged(TWO, POSTGRESQL), "config.storage.url"),
+        ({"serviceMonitor": ON, "podMonitor": ON}, "scraped twice"),
+        ({"serviceMonitor": ON, "service": OFF}, "serviceMonitor.enabled needs service.enabled"),
+        ({"ingress": ON, "service": OFF}, "ingress.enabled needs service.enabled"),
+        ({"httpRoute": GATEWAY, "service": OFF}, "httpRoute.enabled needs service.enabled"),
+        ({"httpRoute": ON}, "httpRoute.parentRefs"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_and_named(values: Values, named: str) -> None:
+    assert named in refusal(values)
+
+
+def test_a_key_that_lies_open_is_not_repeated_in_the_refusal() -> None:
+    assert "s3cret" not in refusal({"config": {"livepeer": [{"name": "a", "api_key": "s3cret"}]}})

@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint format generate clean
+.PHONY: run test lint format generate lock screenshots clean
 
 ## Serve: CONFIG=file or credentials in the environment watch the real services; otherwise the demo.
 run: .venv/installed
@@ -37,6 +37,17 @@ generate: .venv/installed
 	$(BIN)/transcoding-exporter rules --directory prometheus/rules
 	$(BIN)/python -m docs.generator
 	$(BIN)/python -m helm
+
+## Write anew what the image is made of: the newest versions, for every Python and machine, with their hashes.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock'
+lock: .venv/installed
+	$(LOCK) --extra postgresql --output-file requirements.lock setup.cfg
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	    | $(LOCK) --no-annotate --output-file requirements-build.lock -
+
+## Take the pictures of the status page anew; needs Chromium.
+screenshots: .venv/installed
+	$(BIN)/python -m tests.screenshots
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'

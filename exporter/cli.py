@@ -13,8 +13,15 @@ from exporter.commands.dashboards import dashboards
 from exporter.commands.rules import rules
 from exporter.commands.tasks import tasks
 from exporter.commands.wait import wait
-from exporter.flags import WebFlags, config_option, log_options, storage_option, web_options
-from exporter.startup import load_config, make_exporter, set_up_logs, stored, told
+from exporter.flags import (
+    WebFlags,
+    config_option,
+    log_options,
+    shard_options,
+    storage_option,
+    web_options,
+)
+from exporter.startup import load_config, make_exporter, set_up_logs, stored, the_shard, told
 
 if TYPE_CHECKING:
     from exporter.config import Config
@@ -33,13 +40,21 @@ for command in (tasks, wait, rules, dashboards, completion):
 @main.command()
 @config_option
 @storage_option
+@shard_options
 @web_options
 @log_options
 def serve(
-    config_file: Path | None, storage_path: str | None, log_level: str, log_format: str, **web: Any
+    config_file: Path | None,
+    storage_path: str | None,
+    shard: int,
+    total_shards: int,
+    log_level: str,
+    log_format: str,
+    **web: Any,
 ) -> None:
     """Serve the metrics until told to stop."""
     set_up_logs(log_level, log_format)
+    part = the_shard(shard, total_shards)
 
     def read_config() -> "Config":
         from exporter.config import load
@@ -49,11 +64,12 @@ def serve(
     config = told(read_config)
     from exporter.serving import serve as run
 
-    run(make_exporter(config), WebFlags(**web), read_config)
+    run(make_exporter(config, shard=part), WebFlags(**web), read_config)
 
 
 @main.command()
 @config_option
+@shard_options
 @log_options
 @click.option(
     "--timeout",
@@ -64,7 +80,13 @@ def serve(
 )
 @click.option("--openmetrics", is_flag=True, help="Print OpenMetrics instead of Prometheus' text format.")
 def scrape(
-    config_file: Path | None, log_level: str, log_format: str, timeout: float, openmetrics: bool
+    config_file: Path | None,
+    shard: int,
+    total_shards: int,
+    log_level: str,
+    log_format: str,
+    timeout: float,
+    openmetrics: bool,
 ) -> None:
     """Poll every account once and print the metrics.
 
@@ -75,7 +97,7 @@ def scrape(
     config = stored(load_config(config_file), "")
     from prometheus_client.exposition import choose_encoder
 
-    exporter = make_exporter(config)
+    exporter = make_exporter(config, shard=the_shard(shard, total_shards))
     exporter.refresh(timeout)
     encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
     click.echo(encode(exporter.registry), nl=False)

@@ -1,1 +1,1 @@
-"""The commands that ask: a module each, and what they have in common."""
+"""The commands but those that serve and check: a module each, and what they have in common."""

@@ -3,14 +3,14 @@
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from exporter.clock import SystemClock
-from exporter.config import Config, PollConfig, TaskLabel
+from exporter.config import Config, PollConfig, ShardBy, TaskLabel
 from exporter.metrics import families
 from exporter.metrics.collector import TaskCollector
 from exporter.metrics.telemetry import Telemetry
@@ -18,11 +18,11 @@ from exporter.metrics.view import View
 from exporter.model import Account, Clock, Provider, State
 from exporter.poller import AccountPoller, Poller
 from exporter.report.board import Board
-from exporter.services import AccountConfig, Services, account_of
-from exporter.tracking.claim import Claim
-from exporter.tracking.database_error import DatabaseError
+from exporter.services import AccountConfig, Services, account_of, sharded, share_of
+from exporter.sharding import ALONE, Shard, owner, token_key
+from exporter.storage import open_ledger
 from exporter.tracking.knowledge import Knowledge, Snapshot
-from exporter.tracking.ledger import GivenToken, Ledger, MemoryLedger, Terms
+from exporter.tracking.ledger import GivenToken, Terms
 from exporter.tracking.tally import Buckets
 from exporter.tracking.tokens import Labels
 
@@ -39,6 +39,13 @@ class UnknownAccountError(LookupError):
     """No account of that name is configured."""
 
 
+class OtherShardError(Exception):
+    """What was given belongs to another shard."""
+
+    def __init__(self, number: int, total: int) -> None:
+        super().__init__(f"it belongs to shard {number} of {total}: give it to that one")
+
+
 @dataclass(frozen=True, slots=True)
 class _Settings:
     """All that a service is made of: only a change in here calls for a new one."""
@@ -51,12 +58,13 @@ class _Settings:
 class Exporter:
     """Everything between a configuration and the text of a scrape. Safe for several threads."""
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, *, clock: Clock | None = None, shard: Shard = ALONE) -> None:
         """Ask nothing yet; the first `refresh` does.
 
         Args:
             config: What to watch, and how.
             clock: The machine's if None.
+            shard: Which of the exporters this is that share the accounts and tasks.
 
         Raises:
             DatabaseError: the ledger can't be opened.
@@ -67,10 +75,14 @@ class Exporter:
         self._clock = clock or SystemClock()
         self.registry = CollectorRegistry()
         self.telemetry = Telemetry(self.registry)
-        self._ledger, self._claim = _open_ledger(config.storage.url, self._clock, self.telemetry)
+        self.shard = shard
+        self._shard_by: dict[str, ShardBy] = {}
+        self._ledger, self._claim = open_ledger(config.storage.url, self._clock, self.telemetry, shard)
         metrics = config.metrics
         self._buckets = Buckets(metrics.duration_buckets, metrics.phase_duration_buckets)
-        self._services = Services(self._clock, self.telemetry, label=self.label, given=self._given_labels)
+        self._services = Services(
+            self._clock, self.telemetry, label=self.label, given=self._given_labels, shard=shard
+        )
         self._poller = Poller(self._clock)
         self._settings: dict[Account, _Settings] = {}
         self._given: dict[Account, dict[str, GivenToken]] = {}
@@ -95,17 +107,21 @@ class Exporter:
         begun = self._clock.steady()
         with self._lock:
             old = {account.account: account for account in self._poller.accounts}
-            sections: tuple[AccountConfig, ...] = (*config.qencode, *config.livepeer)
+            config = self._split_as_before(config)
+            mine = sharded(config, self.shard)
+            sections: tuple[AccountConfig, ...] = (*mine.qencode, *mine.livepeer)
             wanted = {
                 account_of(section): _Settings(section, config.poll, config.storage.keep)
                 for section in sections
             }
             # What can fail comes first, so that a failure changes nothing.
             new = {
-                account: self._recall(account, settings.poll)
+                account: self._recall(account, settings)
                 for account, settings in wanted.items()
                 if account not in old
             }
+            for account in {account_of(section) for section in config.livepeer} - wanted.keys():
+                self._ledger.leave(account)
             self._poller.accounts = tuple(
                 self._unchanged(account, settings, old) or self._watch(account, settings, old, new, begun)
                 for account, settings in wanted.items()
@@ -155,10 +171,13 @@ class Exporter:
 
         Raises:
             UnknownAccountError: no such account of Qencode is configured.
+            OtherShardError: it belongs to another shard.
             DatabaseError: it can't be remembered.
         """
         with self._lock:
             given = self._given_to(account)
+            if not self._owns(account, token):
+                raise OtherShardError(owner(token_key(account, token), self.shard.total), self.shard.total)
             before = given.get(token)
             after = GivenToken(labels, before.added if before else self._clock.steady())
             self._ledger.give(account, token, after)
@@ -189,10 +208,31 @@ class Exporter:
     ) -> AccountPoller | None:
         return old.get(account) if self._settings.get(account) == settings else None
 
-    def _recall(self, account: Account, poll: PollConfig) -> Knowledge:
-        knowledge = self._ledger.recall(account, Terms(poll.retention, self._buckets))
-        self._given[account] = dict(self._ledger.tokens(account))
+    def _split_as_before(self, config: Config) -> Config:
+        """Return a configuration that splits each account as at the start: so do the other shards."""
+        before = {one.name: self._shard_by.setdefault(one.name, one.shard_by) for one in config.livepeer}
+        if any(one.shard_by is not before[one.name] for one in config.livepeer):
+            _log.warning("changed, but takes effect only at the next start", key="livepeer.shard_by")
+        kept = tuple(replace(one, shard_by=before[one.name]) for one in config.livepeer)
+        return replace(config, livepeer=kept)
+
+    def _recall(self, account: Account, settings: _Settings) -> Knowledge:
+        share = share_of(settings.account, self.shard)
+        terms = Terms(settings.poll.retention, self._buckets, self.shard, by_type=share.by_type)
+        knowledge = self._ledger.recall(account, terms)
+        given = dict(self._ledger.tokens(account))
+        self._given[account] = given
+        if away := [token for token in given if not self._owns(account, token)]:
+            _log.warning(
+                "tokens that were given belong to other shards now, give them to those",
+                account=str(account),
+                number=len(away),
+                task=self.label(account.provider, away[0]),
+            )
         return knowledge
+
+    def _owns(self, account: Account, token: str) -> bool:
+        return self.shard.owns(token_key(account, token))
 
     def _watch(
         self,
@@ -257,39 +297,6 @@ class Exporter:
         if abs(ahead - self._ahead) > CLOCK_STEP:
             self._ahead = ahead
         return self._ahead
-
-
-def _open_ledger(url: str, clock: Clock, telemetry: Telemetry) -> tuple[Ledger, Claim | None]:
-    # To SQLite, each thread's :memory: is a database of its own.
-    if url in ("memory://", "sqlite:///:memory:"):
-        telemetry.ledger_degraded(False)
-        return MemoryLedger(clock), None
-    # Imported only where it is used: SQLAlchemy takes a while.
-    from sqlalchemy.exc import ArgumentError
-
-    from exporter.tracking.database import Database
-    from exporter.tracking.database_ledger import DatabaseLedger
-
-    try:
-        database = Database(url)
-    except ImportError:
-        raise DatabaseError(
-            "storage.url is one of PostgreSQL, and its driver is not installed:"
-            " pip install 'transcoding-exporter[postgresql]'"
-        ) from None
-    except (ArgumentError, ValueError):
-        # Its words could hold a part of the URL, and that a password.
-        raise DatabaseError(
-            "storage.url can't be understood; special characters are written like %40"
-        ) from None
-    ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
-    claim = Claim(database.path) if database.path else None
-    if claim and not claim.take():
-        _log.warning(
-            "another exporter uses this ledger and overwrites its counters; give each a file of its own",
-            ledger=str(database.path),
-        )
-    return ledger, claim
 
 
 def _warn_of_restart(before: Config, after: Config) -> None:

@@ -49,6 +49,7 @@ __all__ = [
     "PollConfig",
     "QencodeConfig",
     "Secret",
+    "ShardBy",
     "StallConfig",
     "StorageConfig",
     "TaskLabel",
@@ -58,6 +59,13 @@ __all__ = [
 
 _KEY_VARIABLE = "LIVEPEER_API_KEY"
 _TOKENS_VARIABLE = "QENCODE_TASK_TOKENS"
+
+
+class ShardBy(StrEnum):
+    """What of an account belongs to one shard."""
+
+    ACCOUNT = "account"
+    TASK_TYPE = "task_type"
 
 
 class LivepeerTaskType(StrEnum):
@@ -115,6 +123,12 @@ class LivepeerConfig:
     )
     lookback: float = option(
         Duration(), "How far back the first poll looks; 0: to the very first task.", default="30d"
+    )
+    shard_by: ShardBy = option(
+        Choice(ShardBy),
+        "With several shards: whether one of them watches the whole account, or each of them some task types."
+        " To change it, stop all shards.",
+        default="account",
     )
 
 

@@ -147,6 +147,17 @@ web_options = _together(
     _option("--web.enable-admin-api", is_flag=True, help="Allow tokens to be given over HTTP."),
 )
 
+shard_options = _together(
+    _option(
+        "--shard",
+        type=int,
+        default=0,
+        metavar="K",
+        help="Which of the exporters this is that share the tasks, counted from 0.",
+    ),
+    _option("--total-shards", type=int, default=1, metavar="N", help="How many exporters share the tasks."),
+)
+
 storage_option = _option(
     "--storage.path",
     callback=_ledger,

@@ -1,14 +1,23 @@
 """Makes each configured account a service that can be polled."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
-from exporter.config import LivepeerConfig, LivepeerTaskType, PollConfig, QencodeConfig
+from exporter.config import (
+    Config,
+    LivepeerConfig,
+    LivepeerTaskType,
+    PollConfig,
+    QencodeConfig,
+    ShardBy,
+)
 from exporter.metrics.telemetry import Telemetry
-from exporter.model import Account, Clock, Endpoint, Provider
+from exporter.model import TASK_TYPES, Account, Clock, Endpoint, Provider
 from exporter.providers.livepeer import Livepeer
 from exporter.providers.qencode import Qencode
 from exporter.providers.service import ApiError, Service
 from exporter.providers.transport import Transport
+from exporter.sharding import Shard, Share, token_key
 from exporter.tracking.tokens import (
     FileSource,
     FixedSource,
@@ -33,6 +42,7 @@ class Services:
         *,
         label: Callable[[Provider, str], str],
         given: Callable[[Account], Mapping[str, Labels]],
+        shard: Shard,
     ) -> None:
         """Make nothing yet.
 
@@ -41,11 +51,13 @@ class Services:
             telemetry: Where they tell how asking went.
             label: What people may see of a task's id.
             given: Returns the tokens that were given to an account by our API.
+            shard: Which of the exporters this is that share the tasks.
         """
         self._clock = clock
         self._telemetry = telemetry
         self._label = label
         self._given = given
+        self._shard = shard
 
     def create(self, config: AccountConfig, poll: PollConfig, *, keep: float, begun: float) -> Service:
         """Make the service of an account.
@@ -65,7 +77,13 @@ class Services:
         account = account_of(config)
         return Qencode(
             account,
-            tokens=Tokens(account, self._sources(account, config, poll), self._clock, begun),
+            tokens=Tokens(
+                account,
+                self._sources(account, config, poll),
+                self._clock,
+                begun,
+                owns=lambda token: self._shard.owns(token_key(account, token)),
+            ),
             transport=self._transport(account, poll),
             telemetry=self._telemetry,
             clock=self._clock,
@@ -101,7 +119,6 @@ class Services:
 
     def _livepeer(self, config: LivepeerConfig, poll: PollConfig, keep: float) -> Service:
         account = account_of(config)
-        every_type = set(config.task_types) == set(LivepeerTaskType)
         return Livepeer(
             account,
             transport=self._transport(account, poll, api_key=config.api_key.reveal()),
@@ -109,8 +126,7 @@ class Services:
             concurrency=poll.concurrency,
             keep=max(keep, poll.retention),
             base_url=config.base_url,
-            # All types means those too that Livepeer has yet to invent.
-            task_types=() if every_type else config.task_types,
+            task_types=watched_types(config, self._shard),
             lookback=config.lookback,
         )
 
@@ -131,3 +147,29 @@ def account_of(config: AccountConfig) -> Account:
     """Return the account that a section of the configuration is about."""
     provider = Provider.QENCODE if isinstance(config, QencodeConfig) else Provider.LIVEPEER
     return Account(provider, config.name)
+
+
+def share_of(config: AccountConfig, shard: Shard) -> Share:
+    """Return the part of an account that a shard watches."""
+    by_type = isinstance(config, LivepeerConfig) and config.shard_by is ShardBy.TASK_TYPE
+    return Share(account_of(config), shard, by_type=by_type)
+
+
+def watched_types(config: LivepeerConfig, shard: Shard) -> Collection[str]:
+    """Return the task types that a shard watches of an account that it has a part of; empty: all."""
+    return () if _types(config, shard) == set(TASK_TYPES[Provider.LIVEPEER]) else _types(config, shard)
+
+
+def sharded(config: Config, shard: Shard) -> Config:
+    """Return a configuration without the accounts of which a shard watches nothing.
+
+    Those of Qencode stay: their tokens may come at any time, and belong to any shard.
+    """
+    return replace(config, livepeer=tuple(one for one in config.livepeer if _types(one, shard)))
+
+
+def _types(config: LivepeerConfig, shard: Shard) -> frozenset[str]:
+    # All types means those too that Livepeer has yet to invent.
+    every = set(config.task_types) == set(LivepeerTaskType)
+    wanted = TASK_TYPES[Provider.LIVEPEER] if every else config.task_types
+    return share_of(config, shard).types & frozenset(wanted)

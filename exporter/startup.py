@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from exporter.assembly import Exporter
     from exporter.config import Config
     from exporter.model import Clock
+    from exporter.sharding import Shard
 
 
 def set_up_logs(level: str, style: str) -> None:
@@ -49,13 +50,24 @@ def stored(config: "Config", path: str | None) -> "Config":
     return replace(config, storage=replace(config.storage, url=url))
 
 
-def make_exporter(config: "Config", clock: "Clock | None" = None) -> "Exporter":
+def the_shard(number: int, total: int) -> "Shard":
+    """Return which of the exporters this is that share the tasks; end with 2 if there is no such shard."""
+    from exporter.sharding import Shard
+
+    try:
+        return Shard(number, total)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--shard") from None
+
+
+def make_exporter(config: "Config", clock: "Clock | None" = None, shard: "Shard | None" = None) -> "Exporter":
     """Return an exporter; end with 1, and say why, if its ledger can't be used."""
     from exporter.assembly import Exporter
+    from exporter.sharding import ALONE
     from exporter.tracking.database_error import DatabaseError
 
     try:
-        return Exporter(config, clock=clock)
+        return Exporter(config, clock=clock, shard=shard or ALONE)
     except DatabaseError as error:
         raise click.ClickException(
             f"the ledger can't be used: {error}\nmend it, name another with --storage.path=FILE,"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from exporter.assembly import Exporter, UnknownAccountError
+from exporter.assembly import Exporter, OtherShardError, UnknownAccountError
 from exporter.model import Account, Provider
 from exporter.tracking.database_error import DatabaseError
 from exporter.tracking.ledger import GivenToken
@@ -61,6 +61,8 @@ def _refusals() -> Iterator[None]:
         yield
     except UnknownAccountError as error:
         raise RefusedError(404, str(error)) from None
+    except OtherShardError as error:
+        raise RefusedError(409, str(error)) from None
     except DatabaseError as error:
         raise RefusedError(503, f"it can't be remembered: {error}") from None
 

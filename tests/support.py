@@ -17,6 +17,7 @@ from exporter.config import (
     Secret,
     StorageConfig,
 )
+from exporter.sharding import ALONE, Shard
 from exporter.simulator import SimulatedClock, Simulator
 
 START = 1_795_294_800.0
@@ -71,8 +72,9 @@ def exporting(
     poll: PollConfig | None = None,
     metrics: MetricsConfig | None = None,
     storage: str = "memory://",
+    shard: Shard = ALONE,
 ) -> Iterator[Exporter]:
-    """An exporter that watches the given accounts."""
+    """An exporter that watches the given accounts, or a shard's part of them."""
     config = Config(
         poll=poll or PollConfig(),
         metrics=metrics or MetricsConfig(),
@@ -80,7 +82,7 @@ def exporting(
         qencode=tuple(account for account in accounts if isinstance(account, QencodeConfig)),
         livepeer=tuple(account for account in accounts if isinstance(account, LivepeerConfig)),
     )
-    exporter = Exporter(config, clock=clock)
+    exporter = Exporter(config, clock=clock, shard=shard)
     try:
         yield exporter
     finally:

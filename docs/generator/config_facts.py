@@ -32,6 +32,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "livepeer.base_url": "https://livepeer.studio/api",
     "livepeer.task_types": "[upload, transcode-file]",
     "livepeer.lookback": "7d",
+    "livepeer.shard_by": "task_type",
 }
 """By the path of the key."""
 

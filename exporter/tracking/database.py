@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 
 from exporter.model import Account
+from exporter.sharding import ALONE, Share, read_share
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
 from exporter.tracking.database_schema import ACCOUNTS, COUNTS, TASKS, TOKENS, bring_up_to_date
 from exporter.tracking.knowledge import PackedTask
@@ -29,6 +30,8 @@ class StoredAccount:
     position: float | None
     tasks: Mapping[str, PackedTask]
     counts: Mapping[Count, float]
+    share: Share
+    adopted: float | None
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Batch:
         tasks: New and changed tasks; None for one that is to be deleted.
         counts: Where counters now stand; None for one that is to be deleted.
         tokens: Tokens that were given by the API; only where the whole account is written anew.
+        share: Which part of the account is watched, as text.
+        adopted: When tasks of other exporters were last adopted (steady seconds); None if never.
     """
 
     account: Account
@@ -50,6 +55,8 @@ class Batch:
     tasks: dict[str, PackedTask | None] = field(default_factory=dict)
     counts: dict[Count, float | None] = field(default_factory=dict)
     tokens: Mapping[str, GivenToken] = field(default_factory=dict)
+    share: str = str(ALONE)
+    adopted: float | None = None
 
 
 class Database:
@@ -132,9 +139,7 @@ class Database:
 
     def _load(self, engine: sa.Engine, account: Account) -> StoredAccount | None:
         with _translated(self._url), engine.connect() as connection:
-            row = connection.execute(
-                sa.select(ACCOUNTS.c.opened, ACCOUNTS.c.position).where(*_of(ACCOUNTS, account))
-            ).one_or_none()
+            row = connection.execute(_select_account(connection).where(*_of(ACCOUNTS, account))).one_or_none()
             if row is None:
                 return None
             tasks = connection.execute(
@@ -152,6 +157,8 @@ class Database:
                 counts={
                     Count(Tally(tally), tuple(json.loads(labels))): value for tally, labels, value in counts
                 },
+                share=read_share(account, row.share),
+                adopted=row.adopted,
             )
 
     def write(self, batches: Sequence[Batch]) -> None:
@@ -183,7 +190,12 @@ class Database:
         self._engine.dispose()
 
     def _write(self, connection: Connection, batch: Batch) -> None:
-        account = {"opened": batch.opened, "position": batch.position}
+        account = {
+            "opened": batch.opened,
+            "position": batch.position,
+            "share": batch.share,
+            "adopted": batch.adopted,
+        }
         self._upsert(connection, ACCOUNTS, batch.account, [account])
         kept = [
             {"task": task, "ended": stored.ended, "body": stored.body}
@@ -236,6 +248,15 @@ def _of(table: sa.Table, account: Account) -> tuple[sa.ColumnElement[bool], ...]
     return table.c.provider == account.provider, table.c.account == account.name
 
 
+def _select_account(connection: Connection) -> sa.Select[tuple[float, float | None, str, float | None]]:
+    """Return the question for an account; a file that can only be read may be of the first schema."""
+    columns = {column["name"] for column in sa.inspect(connection).get_columns(ACCOUNTS.name)}
+    if ACCOUNTS.c.share.name in columns:
+        return sa.select(ACCOUNTS.c.opened, ACCOUNTS.c.position, ACCOUNTS.c.share, ACCOUNTS.c.adopted)
+    alone, never = sa.literal(str(ALONE)).label("share"), sa.null().label("adopted")
+    return sa.select(ACCOUNTS.c.opened, ACCOUNTS.c.position, alone, never)
+
+
 def _path(url: sa.URL) -> Path | None:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         return None
@@ -270,6 +291,8 @@ def _translated(url: sa.URL) -> Iterator[None]:
     except (ValueError, TypeError) as error:
         # What was read is not what was written.
         raise DamagedError(f"{url.render_as_string(hide_password=True)}: {error}") from None
+    except sa.exc.NoSuchTableError as error:
+        raise DatabaseError(f"{url.render_as_string(hide_password=True)}: no such table: {error}") from None
     except sa.exc.DBAPIError as error:
         text = str(error.orig)
         # Without the query, too: libpq takes a password there.

@@ -5,8 +5,9 @@ by task and by counter, so that it can't outgrow the knowledge itself.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Final
 
 import structlog
@@ -14,7 +15,8 @@ import structlog
 from exporter.model import Account, Clock, Provider
 from exporter.tracking.database import Batch, Database, StoredAccount
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
-from exporter.tracking.knowledge import Change, Knowledge, pack
+from exporter.tracking.handover import first_share, hand_over, held
+from exporter.tracking.knowledge import Change, Knowledge, PackedTask, pack
 from exporter.tracking.ledger import GivenToken, Terms
 from exporter.tracking.tally import Buckets, Count, Tally, bound_label
 
@@ -42,6 +44,8 @@ class DatabaseLedger:
         self._tell = degraded
         self._lock = threading.Lock()
         self._known: dict[Account, Knowledge] = {}
+        self._shares: dict[Account, str] = {}
+        self._dropped: dict[Account, Collection[str]] = {}
         self._waiting: dict[Account, Batch] = {}
         self._opened = False
         self._given: dict[Account, dict[str, GivenToken]] = {}
@@ -63,34 +67,58 @@ class DatabaseLedger:
                 known.retention = terms.retention
                 return known
         stored = self._load(account)
-        now = self._clock.steady()
+        now, share = self._clock.steady(), terms.share(account)
         counts, mended = _fitting(stored.counts if stored else {}, terms.buckets)
+        former, adopted = (stored.share, stored.adopted) if stored else (first_share(share), None)
+        handover = hand_over(share, former, adopted, now)
+        tasks = stored.tasks if stored else {}
+        kept = held(tasks, share) if handover.moved else tasks
         knowledge = Knowledge(
             account,
             _opened(account, stored, now),
             retention=terms.retention,
             buckets=terms.buckets,
-            position=stored.position if stored else None,
-            tasks=stored.tasks if stored else {},
+            position=stored.position if stored and not handover.anew else None,
+            tasks=kept,
             counts=counts,
             now=now,
+            adoption=handover.adoption,
         )
         with self._lock:
             self._known[account] = knowledge
+            self._shares[account] = str(share)
+            self._dropped[account] = tasks.keys() - kept.keys()
             self._bounds = _bounds_rows(terms.buckets)
             if stored is None or mended:
-                batch = Batch(
-                    account, knowledge.opened, knowledge.position, counts={**mended, **self._bounds}
+                # Not the new share yet: if this process ends before its first answer, the next one adopts.
+                self._waiting[account] = Batch(
+                    account,
+                    knowledge.opened,
+                    stored.position if stored else None,
+                    counts={**mended, **self._bounds},
+                    share=str(former),
+                    adopted=adopted,
                 )
-                self._waiting[account] = batch
                 self._flush()
         return knowledge
+
+    def leave(self, account: Account) -> None:
+        """Forget the tasks of an account that now belongs to another shard. Raises `DatabaseError`."""
+        stored = self._load(account)
+        if stored is None or stored.share.shard is None:
+            return
+        with self._lock:
+            gone: dict[str, PackedTask | None] = dict.fromkeys(stored.tasks)
+            self._waiting[account] = Batch(account, stored.opened, tasks=gone, share="")
+            self._flush()
 
     def commit(self, change: Change) -> None:
         """Write a change, and what waits; if the database fails, it waits on."""
         with self._lock:
             batch = self._waiting.setdefault(change.account, Batch(change.account, change.opened))
             batch.position = change.position
+            batch.share, batch.adopted = self._standing(change.account)
+            batch.tasks.update(dict.fromkeys(self._dropped.pop(change.account, ())))
             batch.tasks.update((task.id, pack(task)) for task in change.tasks)
             batch.tasks.update(dict.fromkeys(change.gone))
             batch.counts.update(change.counts)
@@ -114,6 +142,11 @@ class DatabaseLedger:
         with self._lock:
             self._at_once(lambda: self._database.delete_token(account, token))
             self._given.get(account, {}).pop(token, None)
+
+    def _standing(self, account: Account) -> tuple[str, float | None]:
+        """Return what is watched of an account, as text, and when tasks were last adopted."""
+        before = self._known[account].adoption.before
+        return self._shares[account], before if isfinite(before) else None
 
     def _stored_tokens(self, account: Account) -> dict[str, GivenToken]:
         if not self._opened:
@@ -205,6 +238,7 @@ class DatabaseLedger:
             dict(tasks),
             {**counts, **self._bounds},
             self._given.get(knowledge.account, {}),
+            *self._standing(knowledge.account),
         )
 
     def _fail(self, error: DatabaseError) -> None:

@@ -8,10 +8,15 @@ from sqlalchemy.engine import Connection
 
 from exporter.tracking.database_error import NewerSchemaError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The version of the tables below. A newer one than this is refused, an older one is migrated."""
 
-MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {}
+MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
+    2: (
+        "ALTER TABLE accounts ADD COLUMN share TEXT NOT NULL DEFAULT '0/1'",
+        "ALTER TABLE accounts ADD COLUMN adopted DOUBLE PRECISION",
+    ),
+}
 """The statements that lead to a version from the one before; each runs on both databases."""
 
 _metadata = sa.MetaData()
@@ -28,7 +33,12 @@ def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
 
 _schema = sa.Table("schema_version", _metadata, sa.Column("version", sa.Integer, primary_key=True))
 ACCOUNTS = _table(
-    "accounts", sa.Column("opened", sa.Double, nullable=False), sa.Column("position", sa.Double)
+    "accounts",
+    sa.Column("opened", sa.Double, nullable=False),
+    sa.Column("position", sa.Double),
+    # Which part of it is watched (`exporter.sharding.Share`), and when tasks of others were last adopted.
+    sa.Column("share", sa.Text, nullable=False, server_default="0/1"),
+    sa.Column("adopted", sa.Double),
 )
 TASKS = _table(
     "tasks",

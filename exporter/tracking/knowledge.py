@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from exporter.model import OTHER, PHASES, Account, Observation, State, Task, Transition
+from exporter.tracking.adoption import NONE, Adoption
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally, counts
 from exporter.tracking.tracker import Moment, advance
 
@@ -128,6 +129,7 @@ class Knowledge:
         tasks: Mapping[str, PackedTask] = MappingProxyType({}),
         counts: Mapping[Count, float] = MappingProxyType({}),
         now: float = 0.0,
+        adoption: Adoption = NONE,
     ) -> None:
         """Know nothing yet, or what is remembered.
 
@@ -140,10 +142,12 @@ class Knowledge:
             tasks: Remembered tasks, in the order in which they ended.
             counts: Where the counters stand.
             now: The present (steady seconds), to tell which of the tasks ended recently.
+            adoption: Which of the tasks that are not known yet are taken over from another exporter.
         """
         self.account = account
         self.opened = opened
         self.retention = retention
+        self.adoption = adoption
         self._buckets = buckets
         self._lock = threading.Lock()
         self._active: dict[str, Task] = {}
@@ -214,7 +218,7 @@ class Knowledge:
         for observation in observations:
             seen = self._bounded(observation, phases)
             before = tasks.get(seen.task) or self.task(seen.task)
-            if transition := advance(before, seen, now, self.opened):
+            if transition := advance(before, seen, now, self.opened, self.adoption.moment(seen)):
                 tasks[seen.task] = transition.after
                 if transition.entered and seen.state is State.FAILED:
                     failed.append(transition.after)

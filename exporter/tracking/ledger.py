@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from exporter.model import Account, Clock
+from exporter.sharding import ALONE, Shard, Share
+from exporter.tracking.handover import first_share, hand_over
 from exporter.tracking.knowledge import Change, Knowledge
 from exporter.tracking.tally import Buckets
 
@@ -16,10 +18,18 @@ class Terms:
     Attributes:
         retention: Seconds for which an ended task keeps its series.
         buckets: Of the histograms.
+        shard: Which exporter this is, of those that share the account.
+        by_type: Whether they share it by task type.
     """
 
     retention: float
     buckets: Buckets
+    shard: Shard = ALONE
+    by_type: bool = False
+
+    def share(self, account: Account) -> Share:
+        """Return what is watched of an account."""
+        return Share(account, self.shard, by_type=self.by_type)
 
 
 class GivenToken(NamedTuple):
@@ -34,6 +44,9 @@ class Ledger(Protocol):
 
     def recall(self, account: Account, terms: Terms) -> Knowledge:
         """Return what is remembered of an account; a new one is first watched now."""
+
+    def leave(self, account: Account) -> None:
+        """Forget the tasks of an account that now belongs to another shard; its counters stay."""
 
     def commit(self, change: Change) -> None:
         """Remember a change, whole or not at all."""
@@ -63,10 +76,20 @@ class MemoryLedger:
         """Return what is known of an account that was watched before, else empty knowledge."""
         known = self._known.get(account)
         if known is None:
-            known = Knowledge(account, self._clock.steady(), retention=terms.retention, buckets=terms.buckets)
+            now, share = self._clock.steady(), terms.share(account)
+            known = Knowledge(
+                account,
+                now,
+                retention=terms.retention,
+                buckets=terms.buckets,
+                adoption=hand_over(share, first_share(share), None, now).adoption,
+            )
         known.retention = terms.retention
         self._known[account] = known
         return known
+
+    def leave(self, account: Account) -> None:
+        """Do nothing: only what was watched since the start is known."""
 
     def commit(self, change: Change) -> None:
         """Do nothing: what becomes visible next is what is remembered."""

@@ -224,12 +224,28 @@ def _check_depth(text: bytes) -> None:
 class Tokens:
     """The tokens of one account, from all its sources."""
 
-    def __init__(self, account: Account, sources: Iterable[Source], clock: Clock, begun: float) -> None:
-        """Ask nothing yet; `begun` is when the tokens begin to be watched (steady seconds)."""
+    def __init__(
+        self,
+        account: Account,
+        sources: Iterable[Source],
+        clock: Clock,
+        begun: float,
+        owns: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            account: The account.
+            sources: Where its tokens come from.
+            clock: For the times.
+            begun: When the tokens begin to be watched (steady seconds).
+            owns: Whether a token is for this exporter; others may share the account.
+        """
         self._account = account
         self._sources = tuple(sources)
         self._clock = clock
         self._begun = begun
+        self._owns = owns
         self._lists: dict[str, Mapping[str, Labels]] = {}
         self._since: dict[str, float] = {}
         self._failures: dict[str, str] = {}
@@ -274,6 +290,7 @@ class Tokens:
         good = {token: labels for token, labels in tokens.items() if is_token(token)}
         if bad := len(tokens) - len(good):
             _log.warning("not tokens, left out", account=str(self._account), source=source.name, number=bad)
-        for token in good:
+        mine = {token: labels for token, labels in good.items() if self._owns(token)}
+        for token in mine:
             self._since.setdefault(token, since)
-        self._lists[source.name] = good
+        self._lists[source.name] = mine

@@ -8,6 +8,7 @@ No time of the provider is ever compared with one of ours: the clocks differ, an
 compared is the *age* of what an answer says, by the clock of the answer itself.
 """
 
+import math
 from dataclasses import dataclass
 
 from exporter.model import Observation, State, Task, Transition
@@ -38,7 +39,9 @@ class _Retries:
     new: int
 
 
-def advance(before: Task | None, seen: Observation, now: Moment, opened: float) -> Transition | None:
+def advance(
+    before: Task | None, seen: Observation, now: Moment, opened: float, adopted: float = -math.inf
+) -> Transition | None:
     """Return the step that an observation makes; None if it tells nothing new.
 
     Args:
@@ -47,9 +50,10 @@ def advance(before: Task | None, seen: Observation, now: Moment, opened: float) 
         now: When.
         opened: When the account was first watched (steady seconds). A task that had ended by then is
             history: it is known, and counts for nothing.
+        adopted: A task that was there by then has been counted by another exporter (steady seconds).
     """
     if before is None:
-        return _begin(seen, now, opened)
+        return _begin(seen, now, max(opened, adopted), adopted=_was_there(seen, now, adopted))
     old = before.seen
     if seen == old or _outdated(seen, old):
         return None
@@ -77,7 +81,13 @@ def advance(before: Task | None, seen: Observation, now: Moment, opened: float) 
     )
 
 
-def _begin(seen: Observation, now: Moment, opened: float) -> Transition:
+def _was_there(seen: Observation, now: Moment, moment: float) -> bool:
+    """Whether a task was there at a moment (steady seconds)."""
+    age = now.page - (seen.dated if seen.created is None else seen.created)
+    return max(0.0, age) >= now.steady - moment
+
+
+def _begin(seen: Observation, now: Moment, opened: float, *, adopted: bool) -> Transition:
     age = now.age(seen)
     history = seen.state.terminal and age >= now.steady - opened
     ended = None
@@ -85,7 +95,7 @@ def _begin(seen: Observation, now: Moment, opened: float) -> Transition:
         # History that has a date of its own is not news: it must not look as if it had just ended.
         ended = now.steady - age if history and seen.finished is not None else now.steady
     begun = seen.created
-    if begun is None and seen.state is State.QUEUED:
+    if begun is None and seen.state is State.QUEUED and not adopted:
         begun = _clock(seen, now)
     after = Task(
         seen=seen,
@@ -93,11 +103,14 @@ def _begin(seen: Observation, now: Moment, opened: float) -> Transition:
         changed=_change(seen, now),
         ended=ended,
         begun=begun,
-        entered=_entered_at_first_sight(seen, now),
+        entered=_entered_at_first_sight(seen, now, adopted=adopted),
         history=history,
     )
-    if history:
+    if history or (adopted and not seen.state.terminal):
         return Transition(None, after, entered=False, retries=0, warnings=0)
+    if adopted:
+        # It ended after it was adopted; of its retries nobody can tell when they were.
+        return Transition(None, after, entered=True, retries=0, warnings=0, duration=_duration(after, now))
     return Transition(
         None,
         after,
@@ -142,10 +155,10 @@ def _clock(seen: Observation, now: Moment) -> float:
     return now.steady if seen.updated is None else seen.updated
 
 
-def _entered_at_first_sight(seen: Observation, now: Moment) -> float | None:
+def _entered_at_first_sight(seen: Observation, now: Moment, *, adopted: bool) -> float | None:
     """Return when a new task entered its phase, if that can be told: a progress report hides it."""
     if seen.updated is None:
-        return now.steady if seen.state is State.QUEUED else None
+        return now.steady if seen.state is State.QUEUED and not adopted else None
     return seen.updated if seen.updated in (seen.created, seen.scheduled) else None
 
 

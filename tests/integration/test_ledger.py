@@ -14,6 +14,7 @@ import sqlalchemy as sa
 import structlog
 
 from exporter.model import Account, Observation, Provider, State
+from exporter.sharding import Shard
 from exporter.tracking.database import Batch, Database
 from exporter.tracking.database_error import DatabaseError, NewerSchemaError
 from exporter.tracking.database_ledger import RETRY_INTERVAL, DatabaseLedger
@@ -495,3 +496,144 @@ def test_nothing_but_what_is_needed_is_in_the_file(tmp_path: Path, clock: Clock)
         ((body,),) = connection.execute("SELECT body FROM tasks").fetchall()
     assert set(json.loads(body)) == {"seen", "retries", "changed"}
     assert set(json.loads(body)["seen"]) == {"task", "task_type", "phase", "state", "dated", "progress"}
+
+
+FIRST_SCHEMA = (
+    "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY)",
+    (
+        "CREATE TABLE accounts (provider TEXT NOT NULL, account TEXT NOT NULL,"
+        " opened DOUBLE PRECISION NOT NULL, position DOUBLE PRECISION, PRIMARY KEY (provider, account))"
+    ),
+    "INSERT INTO schema_version VALUES (1)",
+    "INSERT INTO accounts VALUES ('livepeer', 'studio', 1795294000.5, 1795294100.25)",
+)
+"""As the exporter first made it; the tables that are missing have not changed since."""
+
+
+def execute(url: str, *statements: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+def test_a_ledger_of_the_first_schema_is_brought_up_to_date(url: str, clock: Clock) -> None:
+    execute(url, *FIRST_SCHEMA)
+    knowledge = (watched := Watched(url, clock)).recall(STUDIO)
+    assert (knowledge.opened, knowledge.position) == (1795294000.5, 1795294100.25)
+
+    watched.learn(knowledge, seen("a", "waiting", State.QUEUED))
+    watched.ledger.close()
+    again = Watched(url, clock).recall(STUDIO)
+    assert (again.opened, again.position) == (1795294000.5, 1795294100.25)
+    assert shown(again, clock) == {"a": "waiting"}
+
+
+def test_a_ledger_of_the_first_schema_can_be_read_where_nothing_can_be_written(
+    tmp_path: Path, clock: Clock
+) -> None:
+    execute(f"sqlite:///{tmp_path}/old.db", *FIRST_SCHEMA)
+    old = Database(f"sqlite:///{tmp_path}/old.db")
+    # What has been brought up to date has every table; the column it had not is taken away again.
+    old.open()
+    old.close()
+    execute(
+        f"sqlite:///{tmp_path}/old.db",
+        "ALTER TABLE accounts DROP COLUMN share",
+        "ALTER TABLE accounts DROP COLUMN adopted",
+    )
+    stored = old.load_read_only(STUDIO)
+    old.close()
+    assert stored is not None
+    assert (stored.opened, str(stored.share), stored.adopted) == (1795294000.5, "0/1", None)
+
+
+class TestShards:
+    """Of Qencode's tokens, "c" belongs to shard 0 of 2 and 2 of 3, "f" always to shard 0."""
+
+    OF_ONE, OF_TWO, OF_THREE = (Terms(60.0, DEFAULT_BUCKETS, Shard(0, total)) for total in (1, 2, 3))
+    STUDIO_BY_TYPE = Terms(60.0, DEFAULT_BUCKETS, Shard(0, 2), by_type=True)
+
+    def watched(self, url: str, clock: Clock, terms: Terms, *tokens: str) -> None:
+        """A process that sees tokens being encoded, and ends."""
+        watched = Watched(url, clock)
+        knowledge = watched.recall(terms=terms)
+        watched.learn(knowledge, *(seen(token, "encoding", State.RUNNING) for token in tokens))
+        watched.ledger.close()
+
+    def test_what_moves_away_is_dropped_at_once_and_stays_counted(self, url: str, clock: Clock) -> None:
+        self.watched(url, clock, self.OF_TWO, "c", "f")
+        knowledge = Watched(url, clock).recall(terms=self.OF_THREE)
+        assert shown(knowledge, clock) == {"f": "encoding"}
+        assert sum(knowledge.snapshot(clock.now).counts.values()) == 2
+
+    def test_what_has_moved_away_does_not_come_back_by_itself(self, url: str, clock: Clock) -> None:
+        self.watched(url, clock, self.OF_TWO, "c", "f")
+        self.watched(url, clock, self.OF_THREE, "f")
+        assert set(Watched(url, clock).recall(terms=self.OF_TWO).tasks) == {"f"}
+
+    def test_a_process_that_ends_before_its_first_answer_has_changed_nothing(
+        self, url: str, clock: Clock
+    ) -> None:
+        self.watched(url, clock, self.OF_TWO, "c", "f")
+        halted = Watched(url, clock)
+        halted.recall(terms=self.OF_THREE)
+        halted.ledger.close()
+        assert set(Watched(url, clock).recall(terms=self.OF_TWO).tasks) == {"c", "f"}
+
+    @pytest.mark.parametrize("halts", [0, 1])
+    def test_what_comes_is_adopted_by_whichever_process_sees_it_first(
+        self, url: str, clock: Clock, halts: int
+    ) -> None:
+        self.watched(url, clock, self.OF_THREE, "f")
+        for _ in range(halts):
+            halted = Watched(url, clock)
+            halted.recall(terms=self.OF_TWO)
+            halted.ledger.close()
+        clock.now += 10
+        watched = Watched(url, clock)
+        knowledge = watched.recall(terms=self.OF_TWO)
+        watched.learn(knowledge, seen("c", "encoding", State.RUNNING, dated=clock.now - 1))
+        assert shown(knowledge, clock) == {"c": "encoding", "f": "encoding"}
+        assert sum(knowledge.snapshot(clock.now).counts.values()) == 1
+
+    def test_a_first_start_that_came_to_nothing_leaves_the_adoption_to_the_next(
+        self, url: str, clock: Clock
+    ) -> None:
+        halted = Watched(url, clock)
+        halted.recall(terms=self.OF_TWO)
+        halted.ledger.close()
+        clock.now += 10
+        watched = Watched(url, clock)
+        knowledge = watched.recall(terms=self.OF_TWO)
+        watched.learn(knowledge, seen("c", "encoding", State.RUNNING, dated=clock.now - 1))
+        assert shown(knowledge, clock) == {"c": "encoding"}
+        assert not knowledge.snapshot(clock.now).counts
+
+    def test_an_account_that_is_left_is_forgotten_but_for_its_counters(self, url: str, clock: Clock) -> None:
+        first = Watched(url, clock)
+        first.learn(first.recall(STUDIO), seen("a", "waiting", State.QUEUED), position=7.0)
+        first.ledger.close()
+        second = Watched(url, clock)
+        second.ledger.leave(STUDIO)
+        second.ledger.leave(STUDIO)
+        second.ledger.close()
+
+        back = Watched(url, clock).recall(STUDIO)
+        assert (set(back.tasks), back.position) == (set(), None)
+        assert sum(back.snapshot(clock.now).counts.values()) == 1
+        # Even alone: others have watched it meanwhile.
+        assert back.adoption.before == clock.now - 0.001
+
+    def test_of_an_account_that_is_split_the_types_of_others_are_dropped(
+        self, url: str, clock: Clock
+    ) -> None:
+        # Of two shards, `other` belongs to 1, and upload to 0.
+        first = Watched(url, clock)
+        knowledge = first.recall(STUDIO, terms=self.OF_ONE)
+        for task_type in ("upload", "other"):
+            first.learn(knowledge, seen(task_type, "waiting", State.QUEUED, task_type=task_type))
+        first.ledger.close()
+
+        assert set(Watched(url, clock).recall(STUDIO, self.STUDIO_BY_TYPE).tasks) == {"upload"}

@@ -301,6 +301,7 @@ def test_every_key_is_documented_where_it_is_declared() -> None:
         "base_url",
         "task_types",
         "lookback",
+        "shard_by",
     ]
 
 

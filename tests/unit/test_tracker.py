@@ -39,7 +39,9 @@ def qencode(phase: str, **fields: object) -> Observation:
 HISTOGRAMS = {Tally.DURATION, Tally.PHASE_DURATION}
 
 
-def follow(*observations: Observation, opened: float = OPENED) -> tuple[Task, dict[Count, float]]:
+def follow(
+    *observations: Observation, opened: float = OPENED, adopted: float = float("-inf")
+) -> tuple[Task, dict[Count, float]]:
     """Track a task through observations, a second apart; return what is known and what was counted.
 
     What histograms count is left to the tests that are about them.
@@ -47,7 +49,7 @@ def follow(*observations: Observation, opened: float = OPENED) -> tuple[Task, di
     task: Task | None = None
     counted: dict[Count, float] = {}
     for second, seen in enumerate(observations):
-        if transition := advance(task, seen, at(NOW + second), opened):
+        if transition := advance(task, seen, at(NOW + second), opened, adopted):
             task = transition.after
             for count, number in counts(transition, DEFAULT_BUCKETS):
                 if count.tally not in HISTOGRAMS:
@@ -136,6 +138,65 @@ class TestHistory:
             livepeer("failed", 1600.0, retries=0, scheduled=1500.0),
         )
         assert counted == {entries("waiting", "queued"): 1, entries("failed", "failed"): 1, FAILED: 1}
+
+
+class TestAdoption:
+    """A task that was there at 1500 was another exporter's until then."""
+
+    ADOPTED = 1500.0
+
+    def test_an_active_task_is_known_and_counts_for_nothing(self) -> None:
+        task, counted = follow(livepeer("running", 1400.0, retries=1, warnings=2), adopted=self.ADOPTED)
+        assert counted == {}
+        assert (task.seen.phase, task.retries, task.history) == ("running", 1, False)
+
+    def test_what_happens_to_it_from_then_on_counts(self) -> None:
+        _, counted = follow(
+            livepeer("running", 1400.0, retries=1),
+            livepeer("waiting", 1600.0, retries=2),
+            livepeer("failed", 1700.0, retries=2),
+            adopted=self.ADOPTED,
+        )
+        assert counted == {
+            entries("waiting", "queued"): 1,
+            RETRIED: 1,
+            entries("failed", "failed"): 1,
+            FAILED: 1,
+        }
+
+    def test_one_that_had_ended_by_then_is_history(self) -> None:
+        task, counted = follow(livepeer("failed", self.ADOPTED, retries=2), adopted=self.ADOPTED)
+        assert counted == {}
+        assert task.history
+        assert task.ended == self.ADOPTED
+
+    def test_one_that_ended_later_has_ended_here_though_nobody_had_looked_yet(self) -> None:
+        task, counted = follow(livepeer("failed", 1501.0, retries=2, warnings=1), adopted=self.ADOPTED)
+        assert counted == {entries("failed", "failed"): 1, FAILED: 1}, "its retries lie who knows when"
+        assert not task.history
+
+    def test_a_task_that_was_created_later_counts_like_any_other(self) -> None:
+        seen = livepeer("waiting", 1600.0, created=1501.0, scheduled=1600.0, retries=1)
+        _, counted = follow(seen, adopted=self.ADOPTED)
+        assert counted == {entries("waiting", "queued"): 1, RETRIED: 1}
+
+    def test_its_age_counts_by_the_clock_of_the_provider(self) -> None:
+        # At our 2000 it is 2100 there: what is 500 seconds old was created at 1600.
+        for created, entered in ((1600.0, False), (1601.0, True)):
+            seen = livepeer("running", 1900.0, created=created)
+            step = advance(None, seen, at(NOW, skew=100.0), OPENED, self.ADOPTED)
+            assert step is not None
+            assert step.entered is entered
+
+    def test_a_token_that_was_watched_elsewhere_tells_no_times_so_none_is_made_up(self) -> None:
+        task, counted = follow(qencode("queued", dated=self.ADOPTED), adopted=self.ADOPTED)
+        assert counted == {}
+        assert (task.begun, task.entered) == (None, None)
+
+    def test_a_token_that_was_watched_elsewhere_counts_from_then_on(self) -> None:
+        dated = {"dated": self.ADOPTED}
+        _, counted = follow(qencode("queued", **dated), qencode("encoding", **dated), adopted=self.ADOPTED)
+        assert counted == {entries("encoding", "running", "transcode"): 1}
 
 
 class TestRetries:

@@ -168,7 +168,7 @@ def test_given_a_stalled_task_a_failed_one_and_an_account_down_then_exactly_thes
         stage.vod.complete(job)
         watch.expect(set())
         told = {("default", name) for name in of_tasks} | {("critical", DOWN)}
-        wait_until(lambda: set(watch.pager.told("resolved")) == told, 15, "everything has ended")
+        wait_until(lambda: set(watch.pager.told("resolved")) == told, 60, "everything has ended")
         assert sorted(watch.pager.told("firing")) == sorted(told), "each once"
         assert gathered(watch) == [
             ("TranscodingAccountDown", "qencode", "vod"),

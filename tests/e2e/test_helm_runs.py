@@ -211,7 +211,7 @@ def test_promtool_finds_nothing_wrong_with_the_rules(tool: Callable[[str], str],
     changed = {
         "min_failures": 7,
         "success_objective": 0.95,
-        "slow_burn": 2_000_000,
+        "slow_burn": 12.5,
         "queue_growing_for": "1h30m",
     }
     for values in (
@@ -227,14 +227,14 @@ def test_a_threshold_from_the_values_stands_in_its_alert() -> None:
     settings = {
         "min_failures": 7,
         "success_objective": 0.95,
-        "slow_burn": 2_000_000,
+        "slow_burn": 12.5,
         "queue_growing_for": "1h30m",
     }
     values = merged(RULED, {"prometheusRule": {"settings": settings}})
 
     assert "increase1h >= 7" in alert("TranscodingFailureRatioFastBurn", values)["expr"]
     assert "(1 - 0.95)" in alert("TranscodingFailureRatioFastBurn", values)["expr"]
-    assert "> 2000000 * (1 - 0.95)" in alert("TranscodingFailureRatioSlowBurn", values)["expr"]
+    assert "> 12.5 * (1 - 0.95)" in alert("TranscodingFailureRatioSlowBurn", values)["expr"]
     assert alert("TranscodingQueueGrowing", values)["for"] == "1h30m"
     assert (
         groups(values)

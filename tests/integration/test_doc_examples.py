@@ -47,6 +47,7 @@ NOT_RUN = {
     r"\b(helm|kubectl)\b": "there is no cluster; the chart has tests of its own",
     r"\b(journalctl|systemctl)\b": "there is no systemd",
     r"\bpsql\b": "there is no PostgreSQL of the reader",
+    r"--total-shards\b": "tests/integration/test_shards.py runs shards",
     r"\bhtpasswd\b": "it asks for a password",
 }
 """Commands that are not run, with why; of a block with one of them, nothing is."""
@@ -111,7 +112,8 @@ def world(services: tuple[Simulator, str], tmp_path: Path) -> World:
         copy: Callable[..., Any] = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, tmp_path / name)
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (tmp_path / ".venv" / part).symlink_to(Path(sys.prefix) / part)
     (tmp_path / "data").mkdir()
     (tmp_path / "livepeer.key").write_text(services[0].livepeer_key)
     (tmp_path / "tokens.json").write_text('[{"targets": ["4bd1ac1ba5cc9e2430f420712bb1e0be"]}]')
@@ -277,7 +279,7 @@ KINDS: Mapping[str, tuple[set[str], Check]] = {
         check_web_config,
     ),
     "a configuration of Prometheus": (
-        {"global", "rule_files", "scrape_configs", "alerting"},
+        {"global", "rule_files", "scrape_configs", "alerting", "remote_write"},
         promtool("check", "config"),
     ),
     "rules": ({"groups"}, promtool("check", "rules")),

@@ -78,6 +78,7 @@ def expected_series(
         ("transcoding_task_retries",): 0,
         ("transcoding_task_last_change_timestamp_seconds",): last_change,
         ("transcoding_task_info", "", "", ""): 1,
+        **({("transcoding_task_stalled",): 0} if state == "running" else {}),
     }
 
 

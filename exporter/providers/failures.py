@@ -28,7 +28,8 @@ _CLASSES: Final = tuple(
 
 
 # What a URL in an error message may carry: a name and password, a signature.
-_URL_SECRETS: Final = re.compile(r"(?<=://)[^/\s@]*@|(?<=\?)[^\s\"'<>]*")
+# A password may hold slashes and further @s, and those of S3 often do: behind a colon, all up to the last @.
+_URL_SECRETS: Final = re.compile(r"(?<=://)[^/\s@:]*:[^\s\"'<>]*@|(?<=://)[^/\s@]*@|(?<=\?)[^\s\"'<>]*")
 
 
 def readable(message: object) -> str:
@@ -36,6 +37,8 @@ def readable(message: object) -> str:
 
     >>> readable("GET https://key:secret@s3.example/in.mp4?X-Signature=1f failed")
     'GET https://***@s3.example/in.mp4?*** failed'
+    >>> readable("s3://AKIA:wJal/nFEMI+K7@bucket/in.mp4")
+    's3://***@bucket/in.mp4'
     """
     text = message if isinstance(message, str) else ""
     return _URL_SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)[:MAX_MESSAGE]

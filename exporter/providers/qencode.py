@@ -21,7 +21,7 @@ from exporter.providers.parallel import unfold
 from exporter.providers.qencode_answer import Refusal, Statuses, Verdict, lags, read
 from exporter.providers.qencode_calls import Call, batches
 from exporter.providers.qencode_masters import Masters
-from exporter.providers.qencode_tokens import Tokens, UnknownTokens, Watched, veiled
+from exporter.providers.qencode_tokens import Tokens, UnknownTokens, Watched, veiled, veiled_status
 from exporter.providers.service import ApiError, Gone, Known, Label, Page, Part, TokenTelemetry, Trouble
 from exporter.providers.transport import Transport
 
@@ -274,9 +274,15 @@ class Qencode:
             error.args = (veiled(str(error), call.tokens, self._label),)
             raise
         try:
-            return read(answer.body, {token: watched[token] for token in call.tokens})
+            found = read(answer.body, {token: watched[token] for token in call.tokens})
         except msgspec.DecodeError as error:
             raise self._transport.error(call.endpoint, ErrorReason.INVALID_RESPONSE, str(error)) from None
+        if isinstance(found, Refusal):
+            return found
+        shown = {
+            token: veiled_status(seen, call.tokens, self._label) for token, seen in found.observations.items()
+        }
+        return replace(found, observations=shown)
 
     def _narrow(self, call: Call, refusal: Refusal) -> Sequence[Call]:
         """Isolate the bad token of a batch that was refused as a whole (error 13), by halves.

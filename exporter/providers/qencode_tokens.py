@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from exporter.model import Clock
+import msgspec
+
+from exporter.model import OTHER, Clock, Observation
 from exporter.providers.service import Label
 
 UNKNOWN_RECHECK: Final = (60.0, 3600.0)
@@ -91,6 +93,17 @@ class UnknownTokens:
     def due(self, entry: Unknown) -> bool:
         """Return whether it is time to ask again."""
         return entry.retry_at <= self._clock.monotonic()
+
+
+def veiled_status(seen: Observation, tokens: Iterable[str], label: Label) -> Observation:
+    """Replace the tokens that a status repeats in its words; a phase that holds its token is `other`."""
+    if label(seen.task) == seen.task:
+        return seen
+    return msgspec.structs.replace(
+        seen,
+        message=veiled(seen.message, tokens, label) if seen.message else "",
+        phase=OTHER if seen.task.casefold() in seen.phase.casefold() else seen.phase,
+    )
 
 
 def veiled(text: str, tokens: Iterable[str], label: Label) -> str:

@@ -63,6 +63,8 @@ def create_app(site: Site) -> Flask:
     """Return the WSGI application."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    # No redirects of its own: they would lead to whatever the Host header says.
+    app.url_map.merge_slashes = False
     if site.location != ROOT:
         app.wsgi_app = Mounted(app.wsgi_app, site.location)  # type: ignore[method-assign]
     app.register_blueprint(lifecycle(site.reload))

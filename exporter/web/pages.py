@@ -204,7 +204,8 @@ def pages(board: Callable[[], Board], now: Callable[[], datetime], path: str, gr
             Sort=Sort,
         )
 
-    @made.get("/runbooks/")
+    # Flask would redirect with the Host header in its answer.
+    @made.get("/runbooks/", strict_slashes=False)
     def runbooks() -> Response:
         return page("runbooks.html", runbooks=runbook_index())
 

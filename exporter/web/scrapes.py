@@ -10,6 +10,10 @@ WAITING: Final = 16
 """Scrapes that wait for polls at once. Any further one is answered with what is known: were every thread
 to wait for a provider that hangs, nobody would show the pages."""
 
+RENDERING: Final = 2
+"""Scrapes that are rendered at once. They take turns at the interpreter, and so does whoever answers for our
+health: behind a hundred of them it would wait for seconds."""
+
 
 class Scrapes:
     """The scrapes that are under way."""
@@ -18,6 +22,7 @@ class Scrapes:
         """Know none yet; `offset` is the least that is left for rendering and the way back, in seconds."""
         self._offset = offset
         self._slots = threading.BoundedSemaphore(WAITING)
+        self._renderers = threading.BoundedSemaphore(RENDERING)
         self._rendering = 0.0
 
     @contextmanager
@@ -34,7 +39,8 @@ class Scrapes:
 
     @contextmanager
     def rendering(self) -> Iterator[None]:
-        """Measure how long rendering takes."""
-        started = time.monotonic()
-        yield
-        self._rendering = time.monotonic() - started
+        """Wait for a turn, and measure how long rendering takes."""
+        with self._renderers:
+            started = time.monotonic()
+            yield
+            self._rendering = time.monotonic() - started

@@ -254,7 +254,11 @@ def _text(path: Path, files: Files) -> str:
         raise ConfigError([mistake]) from None
     except UnicodeDecodeError:
         raise ConfigError([Mistake(str(path), None, "", "not UTF-8 text", "save it as UTF-8")]) from None
-    if not text.strip():
-        # What is about to be written is empty for a moment, and that must not let everybody in.
-        raise ConfigError([Mistake(str(path), 1, "", "the file is empty", "write {} to let everybody in")])
+    said = {line.partition("#")[0].strip() for line in text.splitlines()}
+    if said <= {"", "---", "null", "~"}:
+        # What is being written is empty for a moment, or has its first comments only; and that must not let
+        # everybody in.
+        raise ConfigError(
+            [Mistake(str(path), 1, "", "the file says nothing", "write {} to let everybody in")]
+        )
     return text

@@ -334,6 +334,16 @@ def test_given_no_such_runbook_then_there_is_none(pages: Pages, name: str) -> No
     assert "<script" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/runbooks", "/static//style.css", "//runbooks/"])
+def test_given_a_slash_too_few_or_too_many_then_nothing_leads_to_where_the_host_header_says(
+    pages: Pages, path: str
+) -> None:
+    answer = pages.call(path)
+
+    assert answer.status_code in (200, 404)
+    assert "Location" not in answer.headers
+
+
 # --- Safety ----------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from exporter.config import MetricsConfig, PollConfig, TaskLabel
+from exporter.report.board import Wish
 from exporter.simulator import Fault, FaultKind, QencodeQuirks, Simulator
 from tests.qencode_support import VOD, asked, entries, outcomes, phase, scrape, targets, unknown, up
 from tests.status_server import StatusServer, statuses
@@ -300,6 +301,34 @@ def test_given_task_label_hash_and_an_answer_that_repeats_the_question_then_its_
     # Not even the beginning of one that was cut off.
     assert not [token for token in tokens if token[:8] in lines[0]]
     assert len(lines[0]) < 500
+
+
+def test_given_task_label_hash_and_a_job_whose_words_repeat_its_token_then_they_are_veiled(
+    simulator: Simulator, clock: DrivenClock
+) -> None:
+    token = "63E4511E8AC870202B56D93E"
+    told = {
+        "status": f"lost {token}",
+        "error": 1,
+        "error_description": f"Task {token} failed",
+    }
+    body = json.dumps({"error": 0, "statuses": {token: told}}).encode()
+    with (
+        StatusServer(lambda _: body) as api,
+        capture_logs() as logs,
+        exporting(
+            clock,
+            qencode_config(simulator, token, base_url=api.url),
+            metrics=MetricsConfig(task_label=TaskLabel.HASH),
+        ) as exporter,
+    ):
+        scrape(exporter, simulator)
+        (record,), _ = exporter.board().tasks(Wish())
+        shown = generate_latest(exporter.registry).decode() + str(record) + str(logs)
+
+    name = hashlib.sha256(token.encode()).hexdigest()[:12]
+    assert (record.task, record.message, record.phase) == (name, f"Task {name} failed", "other")
+    assert token.lower() not in shown.lower()
 
 
 def test_given_a_status_url_with_the_token_in_its_host_then_it_is_veiled_in_the_log(

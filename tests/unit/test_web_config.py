@@ -352,9 +352,9 @@ def test_a_limit_that_lets_nothing_through_is_refused(mistakes: Mistakes) -> Non
     ]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "\ufeff"])
+@pytest.mark.parametrize("text", ["", "\n", "\ufeff", "# who may ask\n", "---\n# who\n", "null\n", "~"])
 def test_an_empty_file_is_one_that_is_just_being_written(mistakes: Mistakes, text: str) -> None:
-    assert mistakes(text) == ["web.yml:1: the file is empty; write {} to let everybody in"]
+    assert mistakes(text) == ["web.yml:1: the file says nothing; write {} to let everybody in"]
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ class Shown:
         return self.page.evaluate(script)
 
 
+# The page looks again by itself: on a busy machine, it may be the second look that sees what is new.
+expect.set_options(timeout=20_000)
+
 Show = Callable[..., Shown]
 
 

@@ -22,11 +22,20 @@ def span(seconds: float) -> str:
     return f"{left} s"
 
 
-def percent(ratio: float) -> str:
-    """Return a ratio as a percentage; only what is whole is called 100 %.
+def whole_percent(ratio: float) -> int:
+    """Return a ratio as whole per cent; only what is whole is 100.
 
-    >>> percent(0.0), percent(0.425), percent(0.999), percent(1.0)
-    ('0 %', '42 %', '99 %', '100 %')
+    >>> whole_percent(0.0), whole_percent(0.29), whole_percent(0.999), whole_percent(1.0)
+    (0, 29, 99, 100)
     """
-    # A little more than nothing, because 0.29 * 100 is less than 29.
-    return f"{int(ratio * 100 + 1e-9)} %"
+    # The tenth place: 0.29 * 100 is 28.999999999999996.
+    return int(round(ratio * 100, 9))
+
+
+def percent(ratio: float) -> str:
+    """Return a ratio as a percentage.
+
+    >>> percent(0.425)
+    '42 %'
+    """
+    return f"{whole_percent(ratio)} %"

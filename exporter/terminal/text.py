@@ -6,6 +6,8 @@ from typing import Final
 
 from rich.cells import cell_len, set_cell_size
 
+from exporter.report.words import whole_percent
+
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
@@ -102,8 +104,7 @@ def percent(progress: float | None) -> str:
     >>> percent(0.999), percent(None)
     ('99%', '')
     """
-    # The tenth place: 0.29 * 100 is 28.999999999999996.
-    return "" if progress is None else f"{int(round(progress * 100, 9))}%"
+    return "" if progress is None else f"{whole_percent(progress)}%"
 
 
 def clock(moment: datetime) -> str:

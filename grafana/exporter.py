@@ -18,12 +18,13 @@ _STALE: Final = float(settled({})["polls_stale_seconds"])
 
 _INSTANCE: Final = "{{instance}}"
 
-# An account that was never polled whole counts from the start of the exporter.
+# An account that was never polled whole counts from when the configuration was read: at the start, or by a
+# reload.
 _LAST_SUCCESS: Final = """\
 min by (provider, account) (
   transcoding_poll_last_success_timestamp_seconds{@account}
-  or 0 * transcoding_up{@account}
-    + ignoring (provider, account) group_left () process_start_time_seconds{@target}
+  or 0 * transcoding_up{@account} + ignoring (provider, account) group_left ()
+    transcoding_exporter_config_last_reload_success_timestamp_seconds{@target}
 )"""
 
 
@@ -39,9 +40,8 @@ def dashboard() -> Dashboard:
         ),
         annotations=(alerts_of("@job"),),
         bands=(
-            Band(
-                4, (_EXPORTERS, _LONGEST, _UNKNOWN, _SOURCES_DOWN, _DROPPED, _DEGRADED, _RELOADED, _LAST_READ)
-            ),
+            Band(4, (_EXPORTERS, _LONGEST, _UNKNOWN, _SOURCES_DOWN)),
+            Band(4, (_DROPPED, _DEGRADED, _SET_ASIDE, _RELOADED, _LAST_READ, _WEB_RELOADED)),
             Band(8, (_POLLS, _POLL_DURATION, _SINCE_SUCCESS), heading="Polls"),
             Band(8, (_HEAT,), heading="Answers of the providers"),
             Band(8, (_BASELINE, _CODES, _ERRORS)),
@@ -97,6 +97,13 @@ _DEGRADED: Final = panels.number(
     texts={0: ("written", GOOD), 1: ("degraded", BAD)},
     empty=NO_EXPORTER,
 )
+_SET_ASIDE: Final = panels.count(
+    "Damaged ledgers",
+    "Ledgers that were found damaged and set aside; they lie beside the new one until taken away.",
+    "sum(transcoding_exporter_ledger_set_aside_files{@target})",
+    steps={0: GOOD, 1: BAD},
+    empty=NO_EXPORTER,
+)
 _RELOADED: Final = panels.number(
     "Configuration",
     "Whether the configuration was last read without a mistake; if not, the one before stays in force.",
@@ -111,6 +118,15 @@ _LAST_READ: Final = panels.number(
     Query("1000 * max(transcoding_exporter_config_last_reload_success_timestamp_seconds{@target})", now=True),
     unit="dateTimeFromNow",
     steps={0: QUIET},
+    empty=NO_EXPORTER,
+)
+_WEB_RELOADED: Final = panels.number(
+    "Web configuration",
+    "Whether the file of `--web.config.file`, with its certificates, was last read without a mistake; if "
+    "not, the one before stays in force.",
+    Query("min(transcoding_exporter_web_config_last_reload_successful{@target})", now=True),
+    unit="none",
+    texts={1: ("in force", GOOD), 0: ("refused", BAD)},
     empty=NO_EXPORTER,
 )
 
@@ -134,8 +150,8 @@ _POLL_DURATION: Final = panels.lines(
 )
 _SINCE_SUCCESS: Final = panels.lines(
     "Since the last success, by account",
-    "Time since the last poll that brought everything, or since the start of the exporter. The line is where "
-    "the alert begins.",
+    "Time since the last poll that brought everything, or since the configuration was read. The line is "
+    "where the alert begins.",
     Query(f"time() - {_LAST_SUCCESS}", ACCOUNT),
     unit="s",
     limits={_STALE: STALLED},

@@ -17,6 +17,7 @@ _ONE_OF_MANY = (
     "task",
     "task_type",
     "phase",
+    "state",
     "reason",
     "endpoint",
     "source",

@@ -1,7 +1,7 @@
 """Prometheus' rules: templates, filled in with settings. `prometheus/rules` holds them with the defaults."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Final
 
@@ -33,6 +33,12 @@ def rule_files(given: Mapping[str, str]) -> Mapping[str, str]:
     """
     values = settled(given)
     return {name: _HEADER + _PLACE.sub(lambda place: values[place[1]], template(name)) for name in FILES}
+
+
+def moved_by(setting: str) -> Sequence[str]:
+    """Return the names of the alerts that a setting has a part in, in the order of the rules."""
+    alerts = re.split(r"(?m)^ +- alert: ", template("transcoding-alerts.yaml"))[1:]
+    return tuple(alert.partition("\n")[0] for alert in alerts if f"${{{setting}}}" in alert)
 
 
 def rules(given: Mapping[str, str]) -> str:

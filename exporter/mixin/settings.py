@@ -46,7 +46,12 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _URL: Final = re.compile(r"https?://[^\s\"'{}<>#\\]+", re.ASCII)
 
 SETTINGS: Final = (
-    Setting("keep_firing_for", "2m", Kind.DURATION, "How long an alert outlives a missed scrape."),
+    Setting(
+        "keep_firing_for",
+        "6m",
+        Kind.DURATION,
+        "How long an alert outlives missed scrapes; longer than exporter_absent_for.",
+    ),
     Setting("success_objective", "0.99", Kind.RATIO, "Share of the tasks that are to end well."),
     Setting(
         "fast_burn", "14.4", Kind.NUMBER, "Times the tolerated share of failures, over 1 hour and 15 minutes."
@@ -60,6 +65,8 @@ SETTINGS: Final = (
     Setting("queue_growing_for", "15m", Kind.DURATION, "How long the queue has to have grown."),
     Setting("waiting_seconds", "1800", Kind.NUMBER, "Age of the oldest queued task."),
     Setting("account_down_for", "5m", Kind.DURATION, "How long no poll of an account has worked."),
+    Setting("account_up_ratio", "0.75", Kind.RATIO, "Share of the last hour that an account is to be up."),
+    Setting("min_account_falls", "3", Kind.NUMBER, "An account that went down less often is not flapping."),
     Setting("polls_stale_seconds", "900", Kind.NUMBER, "Time since the last poll that brought everything."),
     Setting("api_slow_factor", "3", Kind.NUMBER, "Times the 95th percentile of the last day."),
     Setting("api_slow_seconds", "1", Kind.NUMBER, "An answer within this time is never called slow."),

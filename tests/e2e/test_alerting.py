@@ -1,6 +1,6 @@
 """Who is told what, by a real Prometheus and a real Alertmanager with our rules and examples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import repeat
@@ -21,16 +21,27 @@ POLL = {
     "retention": "10m",
     "stall_after": {"queued": "1h", "running": "4s", "unknown": "1h"},
 }
-SOON = {"account_down_for": "2s", "polls_stale_seconds": "6", "keep_firing_for": "1s"}
+SOON = {
+    "account_down_for": "2s",
+    "polls_stale_seconds": "6",
+    "keep_firing_for": "1s",
+}
 """Thresholds of the rules; the shipped ones a test can't wait for."""
 
-PREPARED = [SOON, SOON, SOON, SOON, SOON | {"keep_firing_for": "2m"}]
+LASTING = SOON | {"keep_firing_for": "2m"}
+IMPATIENT = SOON | {"waiting_seconds": "3"}
+
+PREPARED = [SOON, SOON, SOON, SOON, LASTING, IMPATIENT]
 """The thresholds of each Prometheus that the tests need."""
+
+Prepared = list[tuple[Mapping[str, str], Monitoring]]
+"""Those that no test has used yet, with their thresholds."""
 
 MINUTE = 60.0
 
 STALLED, FAILED = "TranscodingTaskStalled", "TranscodingTaskFailed"
 DOWN: Name = ("TranscodingAccountDown", "vod", "")
+OLDEST: Name = ("TranscodingOldestTaskWaiting", "studio", "")
 STALE: Name = ("TranscodingPollsStale", "vod", "")
 FAST_BURN: Name = ("TranscodingFailureRatioFastBurn", "studio", "")
 SLOW_BURN: Name = ("TranscodingFailureRatioSlowBurn", "studio", "")
@@ -98,27 +109,38 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def prepared(
-    tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[Monitoring]]:
+def prepared(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     """One for each test, all started at once: Prometheus waits for 5 seconds before its first scrape."""
     with ExitStack() as stack, ThreadPoolExecutor() as threads:
         folders = [tmp_path_factory.mktemp("watch") for _ in PREPARED]
         watches = map(monitoring, repeat(tool), folders, PREPARED)
-        yield list(threads.map(stack.enter_context, watches))
+        yield list(zip(PREPARED, threads.map(stack.enter_context, watches), strict=True))
+
+
+def taken(prepared: Prepared, settings: Mapping[str, str]) -> Monitoring:
+    """One with these thresholds that no test has used."""
+    number = next(number for number, (one, _) in enumerate(prepared) if one == settings)
+    return prepared.pop(number)[1]
 
 
 @pytest.fixture
-def stage(prepared: list[Monitoring], tmp_path: Path) -> Iterator[Stage]:
+def stage(prepared: Prepared, tmp_path: Path) -> Iterator[Stage]:
     with Simulator() as simulator:
-        yield Stage(simulator, tmp_path, prepared.pop(0))
+        yield Stage(simulator, tmp_path, taken(prepared, SOON))
 
 
 @pytest.fixture
-def lasting_stage(prepared: list[Monitoring], tmp_path: Path) -> Iterator[Stage]:
-    """One on which alerts outlive missed scrapes for as long as ours do."""
+def lasting_stage(prepared: Prepared, tmp_path: Path) -> Iterator[Stage]:
+    """One on which alerts outlive missed scrapes, as ours do."""
     with Simulator() as simulator:
-        yield Stage(simulator, tmp_path, prepared.pop())
+        yield Stage(simulator, tmp_path, taken(prepared, LASTING))
+
+
+@pytest.fixture
+def impatient_stage(prepared: Prepared, tmp_path: Path) -> Iterator[Stage]:
+    """One on which a task waits too long within seconds."""
+    with Simulator() as simulator:
+        yield Stage(simulator, tmp_path, taken(prepared, IMPATIENT))
 
 
 def gathered(watch: Monitoring) -> list[tuple[str, str, str]]:
@@ -205,6 +227,24 @@ def test_given_200_tasks_that_fail_at_once_then_that_is_one_message_and_the_end_
             ("TranscodingFailureRatioFastBurn", "livepeer", "studio"),
             ("TranscodingTaskFailed", "livepeer", "studio"),
         ]
+
+
+def test_given_a_task_that_stands_still_then_that_it_waits_is_held_back_if_it_is_queued(
+    impatient_stage: Stage,
+) -> None:
+    stage, watch = impatient_stage, impatient_stage.watch
+    works, waits = stage.upload(), stage.upload()
+    stage.studio.progress(works, 0.4)
+    running_one, queued_one = (STALLED, "studio", works), (STALLED, "studio", waits)
+    with stage.exporter():
+        alerts = watch.expect({running_one, OLDEST})
+        assert alerts[OLDEST].inhibited_by == ()
+        as_the_runbook_shows(alerts[OLDEST])
+
+    with stage.exporter(poll=POLL | {"stall_after": "4s"}):
+        alerts = watch.expect({running_one, queued_one, OLDEST})
+        assert alerts[OLDEST].inhibited_by == (alerts[queued_one].fingerprint,)
+        as_the_runbook_shows(alerts[queued_one])
 
 
 # --- Start and restart ---------------------------------------------------------------------------------

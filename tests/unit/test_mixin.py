@@ -52,7 +52,7 @@ def test_the_objective_stands_in_both_windows_of_both_alerts_and_in_their_texts(
 
     assert text.count("> 14.4 * (1 - 0.95)\n") == 2
     assert text.count("> 6 * (1 - 0.95)\n") == 2
-    assert text.count("The objective is that 0.95 of them (as a ratio) end well.") == 2
+    assert text.count("The objective is that {{ 0.95 | humanizePercentage }} of them end well.") == 2
     assert "0.99" not in text
 
 
@@ -64,11 +64,11 @@ def test_one_file_has_the_groups_of_both_the_recorded_ones_first() -> None:
     groups = yaml.safe_load(rules.rules({}))["groups"]
 
     assert [(group["name"], len(group["rules"])) for group in groups] == [
-        ("transcoding-recording", 11),
+        ("transcoding-recording", 12),
         ("transcoding-tasks", 4),
         ("transcoding-fleet", 5),
-        ("transcoding-providers", 6),
-        ("transcoding-exporter", 4),
+        ("transcoding-providers", 7),
+        ("transcoding-exporter", 6),
     ]
 
 
@@ -152,12 +152,35 @@ def test_the_command_prints_one_file_that_is_nothing_but_rules() -> None:
     assert printed.stdout == rules.rules({"min_queue": "50"}), "the last value of a name counts"
 
 
-def test_the_command_lists_every_setting_with_its_default_and_what_it_says() -> None:
+def test_the_command_lists_every_setting_with_its_default_what_it_says_and_the_alerts_that_it_moves() -> None:
     printed = run("rules", "--settings")
 
     assert (printed.returncode, printed.stderr) == (0, "")
-    listed = [line.split(maxsplit=2) for line in printed.stdout.splitlines()]
-    assert listed == [[setting.name, setting.default, setting.help] for setting in SETTINGS]
+    listed = [re.split(" {2,}", line) for line in printed.stdout.splitlines()]
+    assert [columns[:3] for columns in listed] == [
+        [setting.name, setting.default, setting.help] for setting in SETTINGS
+    ]
+    alerts = {columns[0]: columns[3] for columns in listed}
+    assert alerts["min_failures"] == "TranscodingFailureRatioFastBurn, TranscodingFailureRatioSlowBurn"
+    assert alerts["waiting_seconds"] == "TranscodingOldestTaskWaiting"
+    assert alerts["keep_firing_for"] == "all but TranscodingExporterAbsent"
+    assert alerts["grafana_url"] == "all"
+
+
+def test_no_alert_seems_resolved_before_it_is_told_that_its_exporter_is_gone() -> None:
+    defaults = settled({})
+    minutes = {
+        name: int(defaults[name].removesuffix("m")) for name in ("keep_firing_for", "exporter_absent_for")
+    }
+
+    assert minutes["keep_firing_for"] > minutes["exporter_absent_for"]
+    alerts = [
+        rule
+        for group in yaml.safe_load(rules.rules({}))["groups"]
+        for rule in group["rules"]
+        if "alert" in rule and rule["alert"] != "TranscodingExporterAbsent"
+    ]
+    assert {rule["keep_firing_for"] for rule in alerts} == {defaults["keep_firing_for"]}
 
 
 def test_the_command_writes_both_files_into_a_folder_that_it_makes(tmp_path: Path) -> None:

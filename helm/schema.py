@@ -28,6 +28,8 @@ _NUMBER_OR_SHARE: Final[Schema] = {
 _QUANTITY: Final[Schema] = {"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?([EPTGMk]i?|Ki)?$"}
 _PROMETHEUS_DURATION: Final[Schema] = {**DURATION, "type": "string", "minLength": 0}
 _GO_DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$"}
+_NAME: Final[Schema] = {"type": "string", "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"}
+_PROJECTED_KEY: Final[Schema] = {"pattern": "^[-._a-zA-Z0-9]+$", "maxLength": 253}
 _URL_OR_NOTHING: Final[Schema] = {"type": "string", "pattern": "^(https?://[^\\s]+)?$"}
 
 
@@ -68,8 +70,9 @@ def _known() -> Mapping[str, Schema]:
     """Return what is known of values beyond the type of their default; `*` stands for any section."""
     return {
         "config": {**config_schema(), "description": "The exporter's configuration."},
-        "secret": _TEXTS,
+        "secret": {**_TEXTS, "propertyNames": _PROJECTED_KEY},
         "image.repository": {"type": "string", "minLength": 1},
+        "image.tag": {"type": "string", "pattern": "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"},
         "image.digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
         "image.pullPolicy": _one_of("Always", "IfNotPresent", "Never"),
         "persistence.size": _QUANTITY,
@@ -85,12 +88,15 @@ def _known() -> Mapping[str, Schema]:
         "web.config": _OBJECT,
         "service.type": _one_of("ClusterIP", "NodePort", "LoadBalancer"),
         "service.port": _PORT,
+        "service.ipFamilyPolicy": _one_of("", "SingleStack", "PreferDualStack", "RequireDualStack"),
+        "service.ipFamilies": {"type": "array", "items": _one_of("IPv4", "IPv6"), "maxItems": 2},
         "service.nodePort": {**_PORT, "type": ["integer", "null"]},
         "prometheusRule.settings": _rule_settings(),
         "prometheusRule.disabledAlerts": _alerts(),
         "prometheusRule.additionalAlertLabels": _TEXTS,
         "dashboards.grafanaOperator.matchLabels": _TEXTS,
         "dashboards.grafanaOperator.resyncPeriod": _GO_DURATION,
+        "networkPolicy.egress.dnsPorts": {"type": "array", "items": _PORT},
         "networkPolicy.egress.ports": {"type": "array", "items": _PORT},
         "podDisruptionBudget.maxUnavailable": _NUMBER_OR_SHARE,
         "podDisruptionBudget.minAvailable": _NUMBER_OR_SHARE,
@@ -103,6 +109,8 @@ def _known() -> Mapping[str, Schema]:
         ),
         "httpRoute.hostnames": _STRINGS,
         "extraArgs": _STRINGS,
+        "nameOverride": _NAME,
+        "fullnameOverride": _NAME,
         "commonLabels": _TEXTS,
         "commonAnnotations": _TEXTS,
         "podLabels": _TEXTS,
@@ -126,10 +134,19 @@ def values_schema(values: Sequence[Value]) -> Schema:
     for value in values:
         schema = dict(_schema(value, known))
         at[value.path] = schema
-        at[value.path[:-1]]["properties"][value.path[-1]] = schema
-    # What a chart that this one is part of says to all of its parts.
-    root["properties"]["global"] = _OBJECT
+        above = at[value.path[:-1]]
+        above["properties"][value.path[-1]] = schema
+        if _is_needed(value, schema):
+            above.setdefault("required", []).append(value.path[-1])
+    # What a chart that this one is part of says to all of its parts, and whether this one is.
+    root["properties"] |= {"global": _OBJECT, "enabled": {"type": "boolean"}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root}
+
+
+def _is_needed(value: Value, schema: Schema) -> bool:
+    """Whether nothing can stand in for a value: to Helm, `null` takes a default away."""
+    is_plain = isinstance(value.default, (bool, int, str)) and value.default != ""
+    return not value.help or "minItems" in schema or (is_plain and "null" not in schema["type"])
 
 
 def _schema(value: Value, known: Mapping[str, Schema]) -> Schema:

@@ -208,11 +208,14 @@ def _variables(values: Values, secrets: Mapping[str, Mapping[str, str]]) -> dict
 
 @contextmanager
 def started(
-    values: Values, folder: Path, secrets: Mapping[str, Mapping[str, str]] | None = None
+    values: Values,
+    folder: Path,
+    secrets: Mapping[str, Mapping[str, str]] | None = None,
+    **of_the_pod: str,
 ) -> Iterator[Pod]:
-    """The exporter as its container would run it."""
+    """The exporter as its container would run it, with the variables that are the pod's own."""
     words, variables = command(values, folder, secrets or {})
-    with running(words, variables) as process:
+    with running(words, variables | of_the_pod) as process:
         port = int(process.find(r'\burl="?https?://[^\s"]+?:(\d+)'))
         probe = container(values)["readinessProbe"].get("httpGet", {}).get("path", "")
         yield Pod(process, folder, port, probe)

@@ -254,7 +254,7 @@ def test_the_service_account_has_no_token_and_no_role() -> None:
 
 def test_what_is_secret_is_in_secrets_only() -> None:
     values = {
-        "secret": {"livepeer.key": "s3cret"},
+        "secret": {"livepeer.key": "s3cret", "tokens.json": "[]"},
         "web": {"config": {"basic_auth_users": {"a": "$2y$hash"}}},
     }
     values["config"] = WATCHING["config"]
@@ -298,7 +298,7 @@ def test_the_image_is_the_one_that_is_named(image: Mapping[str, str], reference:
     ("name", "changed"),
     [
         ("config", {"config": {"poll": {"timeout": "5s"}}}),
-        ("secret", {"existingSecret": "", "secret": {"livepeer.key": "other"}}),
+        ("secret", {"existingSecret": "", "secret": {"livepeer.key": "other", "tokens.json": "[]"}}),
         ("web config", {"web": {"config": {"http_server_config": {"http2": False}}}}),
     ],
 )

@@ -13,8 +13,21 @@ import yaml
 
 from exporter.mixin import rules
 from exporter.simulator import Simulator
-from tests.helm import NAME, NAMESPACE, ROOT, Object, Pod, Values, command, merged, objects, one, started
-from tests.pki import HASH, PASSWORD
+from tests.helm import (
+    NAME,
+    NAMESPACE,
+    ROOT,
+    Object,
+    Pod,
+    Values,
+    command,
+    container,
+    merged,
+    objects,
+    one,
+    started,
+)
+from tests.pki import HASH, PASSWORD, Authority
 from tests.scraping import scrape
 
 TOKENS = 5
@@ -74,11 +87,14 @@ def exporter_pod(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory)
 
 def scraped_by_helm_test(port: int, values: Values | None = None) -> subprocess.CompletedProcess[str]:
     """Run what `helm test` runs, against a port of this machine."""
-    [container] = one("Pod", values, f"{NAME}-test")["spec"]["containers"]
-    _, *words, host, _, path = container["command"]
+    [testing] = one("Pod", values, f"{NAME}-test")["spec"]["containers"]
+    _, *words, host, _, path, scheme, metric = testing["command"]
     assert host == NAME
     return subprocess.run(
-        [sys.executable, *words, "127.0.0.1", str(port), path], capture_output=True, text=True, timeout=30
+        [sys.executable, *words, "127.0.0.1", str(port), path, scheme, metric],
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
 
 
@@ -131,7 +147,21 @@ def test_helm_test_fails_where_no_metrics_are(exporter_pod: Pod) -> None:
     done = scraped_by_helm_test(exporter_pod.port, {"web": {"telemetryPath": "/elsewhere"}})
 
     assert done.returncode == 1
-    assert "/elsewhere shows no accounts" in done.stderr
+    assert "/elsewhere shows no transcoding_up" in done.stderr
+
+
+def test_helm_test_passes_at_a_shard_that_has_no_account(simulator: Simulator, tmp_path: Path) -> None:
+    lone = {"livepeer": accounts(simulator)["config"]["livepeer"][:1], "qencode": []}
+    values = merged(accounts(simulator), {"sharding": {"replicas": 2}, "config": lone})
+    watched: list[str] = []
+    for number in ("0", "1"):
+        secrets = keys(simulator, [])
+        with started(values, tmp_path / number, secrets, TRANSCODING_EXPORTER_SHARD=number) as pod:
+            watched += scrape(f"{pod.site}/metrics").by("account", "transcoding_up")
+
+            assert scraped_by_helm_test(pod.port, values).returncode == 0
+
+    assert watched == ["by-file"]
 
 
 def test_guarded_and_behind_a_proxy_it_starts_and_asks_for_a_password(
@@ -152,9 +182,46 @@ def test_guarded_and_behind_a_proxy_it_starts_and_asks_for_a_password(
         assert requests.get(metrics, timeout=10).status_code == 401
         assert requests.get(metrics, timeout=10, auth=("prometheus", PASSWORD)).status_code == 200
         assert scraped_by_helm_test(pod.port, values).stdout == f"127.0.0.1:{pod.port} is open\n"
+        assert "tcpSocket" in container(values)["livenessProbe"]
     [endpoint] = one("ServiceMonitor", {**values, "serviceMonitor": {"enabled": True}})["spec"]["endpoints"]
     assert endpoint["path"] == "/tx/metrics"
     assert pod.probe == ""
+
+
+def test_encrypted_but_open_to_all_probes_and_helm_test_get_their_pages(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    certificate, key = Authority(tmp_path).issue("tls", "localhost")
+    files = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+    values = merged(
+        accounts(simulator),
+        {
+            "web": {
+                "existingSecret": "tls",
+                "config": {"tls_server_config": {"cert_file": "tls.crt", "key_file": "tls.key"}},
+            }
+        },
+    )
+    with started(values, tmp_path / "root", {**keys(simulator, ["token"]), "tls": files}) as pod:
+        probe = container(values)["readinessProbe"]["httpGet"]
+        url = f"{probe['scheme'].lower()}://localhost:{pod.port}{probe['path']}"
+
+        assert requests.get(url, timeout=10, verify=str(tmp_path / "ca.pem")).text == "Ready.\n"
+        assert scraped_by_helm_test(pod.port, values).stdout.startswith("200 OK\n")
+
+
+def test_a_configuration_that_only_the_exporter_can_refuse_is_told_to_whoever_looks_at_the_pod(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    values = accounts(simulator)
+    values = {**values, "config": {**values["config"], "metrics": {"duration_buckets": ["5m", "5m"]}}}
+    words, variables = command(values, tmp_path, keys(simulator, ["token"]))
+    done = subprocess.run(words, capture_output=True, text=True, env=variables, timeout=30)
+
+    assert done.returncode == 1
+    assert "config.yml" in done.stderr
+    assert "duration_buckets" in done.stderr
+    assert container(values)["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
 def test_without_a_configuration_the_secret_s_variables_make_the_account(tmp_path: Path) -> None:

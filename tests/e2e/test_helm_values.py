@@ -1,17 +1,24 @@
 """Values that the chart refuses, each with a message that names what is wrong."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+import helm_python
 import pytest
 import yaml
 
 from helm.values import Value, read
-from tests.helm import CHART, ROOT, Values, findings, merged, objects, refusal
+from tests.helm import CHART, KUBERNETES, ROOT, Values, check, findings, merged, objects, refusal
+from tests.helm_values import CASES
 
 DECLARED = read((CHART / "values.yaml").read_text())
 SETTABLE = [value for value in DECLARED if value.help]
 SECTIONS = [value for value in DECLARED if not value.help]
+KEPT: Values = {
+    "existingSecret": "keys",
+    "config": {"livepeer": [{"name": "studio", "api_key_file": "livepeer.key"}]},
+}
 LIVEPEER: Values = {"config": {"livepeer": [{"name": "studio", "api_key_file": "livepeer.key"}]}}
 
 
@@ -57,6 +64,12 @@ def test_a_section_that_does_not_exist_is_refused_by_its_name() -> None:
         ("service.port", 65536, "/service/port"),
         ("service.port", "http", "/service/port"),
         ("service.type", "ExternalName", "/service/type"),
+        ("service.ipFamilies", ["IPv5"], "/service/ipFamilies/0"),
+        ("service.ipFamilyPolicy", "DualStack", "/service/ipFamilyPolicy"),
+        ("image.tag", f"1.2@sha256:{'a' * 64}", "/image/tag"),
+        ("fullnameOverride", "My_Exporter", "/fullnameOverride"),
+        ("nameOverride", "video.exporter", "/nameOverride"),
+        ("secret", {"livepeer key": "k"}, "'livepeer key'"),
         ("sharding.replicas", 0, "/sharding/replicas"),
         ("sharding.replicas", 1.5, "/sharding/replicas"),
         ("image.pullPolicy", "Sometimes", "/image/pullPolicy"),
@@ -124,12 +137,52 @@ def test_every_key_of_the_configuration_that_the_readme_shows_is_taken() -> None
     assert objects({"existingSecret": "keys", "config": config})
 
 
+# --- Taken away: to Helm, null takes a default away, and a key with nothing behind it is null -------------
+
+
+def is_sound(values: Values) -> bool:
+    """Whether there are objects, and Kubernetes would take them all."""
+    for found in objects(values):
+        check(found, KUBERNETES[-1])
+    return True
+
+
+@pytest.mark.parametrize("value", DECLARED, ids=lambda value: value.name)
+def test_without_its_default_a_value_is_refused_by_its_name_or_does_no_harm(value: Value) -> None:
+    without = at(value.path, None)
+    section = f"/{'/'.join(value.path[:-1])}".rstrip("/")
+    for values in (without, merged(CASES["everything"], without)):
+        refused = ""
+        try:
+            assert is_sound(values)
+        except helm_python.HelmError as error:
+            refused = str(error)
+        named = f"at '{section}': missing property '{value.path[-1]}'"
+        assert not refused or named in refused or f"{value.name}: name " in refused
+
+
+@pytest.mark.parametrize(
+    "value",
+    [each for each in SETTABLE if isinstance(each.default, list | dict)],
+    ids=lambda value: value.name,
+)
+def test_an_empty_list_or_mapping_does_no_harm(value: Value) -> None:
+    if value.name not in ("persistence.accessModes", "ingress.hosts", "httpRoute.parentRefs"):
+        # Values are laid over one another, and to lay an empty mapping over another changes nothing.
+        base = json.loads(json.dumps(CASES["everything"]))
+        above = base
+        for key in value.path[:-1]:
+            above = above.setdefault(key, {})
+        above[value.path[-1]] = type(value.default)()
+        assert is_sound(base)
+
+
 # --- Together ----------------------------------------------------------------------------------------------
 
 
 OFF: Values = {"enabled": False}
 ON: Values = {"enabled": True}
-TWO: Values = {**LIVEPEER, "sharding": {"replicas": 2}}
+TWO: Values = {**KEPT, "sharding": {"replicas": 2}}
 POSTGRESQL: Values = {"config": {"storage": {"url": "postgresql://user@host/name"}}}
 GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
 
@@ -148,6 +201,28 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
         ({"ingress": ON, "service": OFF}, "ingress.enabled needs service.enabled"),
         ({"httpRoute": GATEWAY, "service": OFF}, "httpRoute.enabled needs service.enabled"),
         ({"httpRoute": ON}, "httpRoute.parentRefs"),
+        ({"ingress": {**ON, "hosts": []}}, "ingress.hosts"),
+        ({"service": {"nodePort": 30477}}, "service.nodePort"),
+        ({"fullnameOverride": "1st"}, "/fullnameOverride"),
+        (
+            {"web": {"config": {"tls_server_config": {"cert_file": "tls.crt", "key_file": "tls.key"}}}},
+            "web.existingSecret",
+        ),
+        (LIVEPEER, "config.livepeer[0].api_key_file: there is no file livepeer.key"),
+        ({**LIVEPEER, "secret": {"livepeer.kye": "k"}}, "config.livepeer[0].api_key_file"),
+        (
+            {"config": {"qencode": [{"name": "vod", "task_tokens_file": "tokens.json"}]}},
+            "config.qencode[0].task_tokens_file",
+        ),
+        (
+            {"secret": {"k": "k"}, "config": {"livepeer": [{"name": "a", "api_key_env": "KEY"}]}},
+            "config.livepeer[0].api_key_env: the value secret has no key KEY",
+        ),
+        (
+            merged(KEPT, {"config": {"livepeer": [*KEPT["config"]["livepeer"] * 2]}}),
+            "config.livepeer[1].name: another account is called studio",
+        ),
+        (merged(KEPT, {"config": {"storage": {"url": "sqlite:////var/ledger.db"}}}), "config.storage.url"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused_and_named(values: Values, named: str) -> None:

@@ -8,7 +8,7 @@ metadata:
   annotations:
     # A change rolls the pods. The exporter could read it anew without, but nothing would tell a mistake to who made it.
     checksum/config: {{ list .Values.config .Values.secret .Values.web.config | toJson | sha256sum }}
-    {{- with merge (dict) .Values.podAnnotations .Values.commonAnnotations }}
+    {{- with omit (merge (dict) (.Values.podAnnotations | default dict) (.Values.commonAnnotations | default dict)) "checksum/config" }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
@@ -67,6 +67,8 @@ spec:
     - name: exporter
       image: {{ include "transcoding-exporter.image" . }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
+      # So that `kubectl describe pod` tells what the exporter said when it refused its configuration.
+      terminationMessagePolicy: FallbackToLogsOnError
       args:
         {{- include "transcoding-exporter.args" . | nindent 8 }}
       {{- with include "transcoding-exporter.env" . }}
@@ -85,14 +87,14 @@ spec:
       {{- with index $.Values $name }}
       {{ $name }}:
         {{- if not (or .httpGet .tcpSocket .exec .grpc) }}
-        {{- if include "transcoding-exporter.guarded" $ }}
-        # Who has no name and password, or no certificate, gets no page.
+        {{- if include "transcoding-exporter.closed" $ }}
         tcpSocket:
           port: http
         {{- else }}
         httpGet:
           path: {{ $prefix }}/-/{{ $page }}
           port: http
+          scheme: {{ include "transcoding-exporter.scheme" $ | upper }}
         {{- end }}
         {{- end }}
         {{- toYaml . | nindent 8 }}
@@ -208,7 +210,7 @@ true
 {{- end -}}
 {{- $args = append $args (printf "--log.level=%s" .Values.log.level) -}}
 {{- $args = append $args (printf "--log.format=%s" .Values.log.format) -}}
-{{- concat $args .Values.extraArgs | toYaml -}}
+{{- concat $args (.Values.extraArgs | default list) | toYaml -}}
 {{- end -}}
 
 {{- define "transcoding-exporter.env" -}}
@@ -229,7 +231,7 @@ true
 {{- $env = append $env (dict "name" "TRANSCODING_EXPORTER_SHARD" "valueFrom" $index) -}}
 {{- $env = append $env (dict "name" "TRANSCODING_EXPORTER_TOTAL_SHARDS" "value" (toString .Values.sharding.replicas)) -}}
 {{- end -}}
-{{- with concat $env .Values.extraEnv -}}
+{{- with concat $env (.Values.extraEnv | default list) -}}
 {{- toYaml . -}}
 {{- end -}}
 {{- end -}}

@@ -21,7 +21,7 @@ true
 {{- end -}}
 
 {{- define "transcoding-exporter.storageUrl" -}}
-{{- dig "storage" "url" "" .Values.config -}}
+{{- dig "storage" "url" "" (.Values.config | default dict) -}}
 {{- end -}}
 
 {{/* The ledger is a file, in a volume. */}}
@@ -51,6 +51,37 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* How many pods there are. */}}
+{{- define "transcoding-exporter.pods" -}}
+{{- include "transcoding-exporter.stateful" . | eq "true" | ternary (int .Values.sharding.replicas) 1 -}}
+{{- end -}}
+
+{{/* A PodDisruptionBudget that no pod may leave by. Kubernetes rounds shares up. */}}
+{{- define "transcoding-exporter.undrainable" -}}
+{{- with .Values.podDisruptionBudget -}}
+{{- $pods := include "transcoding-exporter.pods" $ | float64 -}}
+{{- $free := 1.0 -}}
+{{- if not (kindIs "invalid" .minAvailable) -}}
+{{- $free = subf $pods (include "transcoding-exporter.share" (dict "of" $pods "given" .minAvailable) | float64) -}}
+{{- else if not (kindIs "invalid" .maxUnavailable) -}}
+{{- $free = include "transcoding-exporter.share" (dict "of" $pods "given" .maxUnavailable) | float64 -}}
+{{- end -}}
+{{- if and .enabled (le $free 0.0) -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A number, or a percentage of one, rounded up: (dict "of" … "given" …). */}}
+{{- define "transcoding-exporter.share" -}}
+{{- $given := toString .given -}}
+{{- if hasSuffix "%" $given -}}
+{{- divf (mulf .of (trimSuffix "%" $given | float64)) 100 | ceil -}}
+{{- else -}}
+{{- $given -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The file of --web.config.file exists: only some may connect, and perhaps by TLS. */}}
 {{- define "transcoding-exporter.guarded" -}}
 {{- if or .Values.web.config .Values.web.existingSecret -}}
@@ -58,13 +89,22 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* A probe gets no page: it has no name and password and no certificate, or may come too often. A file in a Secret is not known here. */}}
+{{- define "transcoding-exporter.closed" -}}
+{{- $web := .Values.web.config | default dict -}}
+{{- $certified := dig "tls_server_config" "client_auth_type" "" $web | hasPrefix "Require" -}}
+{{- if or $web.basic_auth_users $web.rate_limit $certified (and .Values.web.existingSecret (not $web)) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- define "transcoding-exporter.scheme" -}}
-{{- ternary "https" "http" (hasKey .Values.web.config "tls_server_config") -}}
+{{- ternary "https" "http" (hasKey (.Values.web.config | default dict) "tls_server_config") -}}
 {{- end -}}
 
 {{/* What the path of each request begins with, without a slash at its end. */}}
 {{- define "transcoding-exporter.prefix" -}}
-{{- .Values.web.routePrefix | default (urlParse .Values.web.externalUrl).path | trimSuffix "/" -}}
+{{- .Values.web.routePrefix | default (.Values.web.externalUrl | default "" | urlParse).path | trimSuffix "/" -}}
 {{- end -}}
 
 {{- define "transcoding-exporter.metricsPath" -}}

@@ -1,13 +1,18 @@
 {{/* What no schema can say: values that are fine each, but not together. */}}
 {{- define "transcoding-exporter.validate" -}}
 {{- $shards := include "transcoding-exporter.sharded" . -}}
+{{- $name := include "transcoding-exporter.fullname" . -}}
+{{- if and (regexMatch "^[0-9]" $name) (or .Values.service.enabled (include "transcoding-exporter.stateful" .)) -}}
+{{- fail (printf "fullnameOverride: a Service may not be called %s, which begins with a digit; give another name" $name) -}}
+{{- end -}}
 {{- if and .Values.existingSecret .Values.secret -}}
 {{- fail "existingSecret and secret are given at once: keep one of them" -}}
 {{- end -}}
 {{- if and .Values.config (not .Values.config.qencode) (not .Values.config.livepeer) -}}
 {{- fail "config: no account is configured; add one to the list config.qencode or config.livepeer" -}}
 {{- end -}}
-{{- range $index, $account := .Values.config.livepeer -}}
+{{- include "transcoding-exporter.validateAccounts" . -}}
+{{- range $index, $account := (.Values.config | default dict).livepeer -}}
 {{- if hasKey $account "api_key" -}}
 {{- fail (printf "config.livepeer[%d].api_key would lie open in a ConfigMap: put the key into a Secret, name that by existingSecret, and write api_key_file" $index) -}}
 {{- end -}}
@@ -21,6 +26,20 @@
 {{- if and $shards .Values.persistence.existingClaim -}}
 {{- fail "sharding.replicas: each shard needs a volume of its own, and persistence.existingClaim is one for all; leave it out" -}}
 {{- end -}}
+{{- $url := include "transcoding-exporter.storageUrl" . -}}
+{{- if and (hasPrefix "sqlite:" $url) (not (regexMatch "^sqlite:////?data/" $url)) (not .Values.extraVolumeMounts) -}}
+{{- fail "config.storage.url: the volume of the ledger is /data; leave it out, or write sqlite:///data/ledger.db" -}}
+{{- end -}}
+{{- $tls := dig "tls_server_config" dict (.Values.web.config | default dict) -}}
+{{- if and (or $tls.cert_file $tls.key_file $tls.client_ca_file) (not (or .Values.web.existingSecret .Values.extraVolumeMounts)) -}}
+{{- fail "web.existingSecret: name the Secret with the files that web.config.tls_server_config refers to" -}}
+{{- end -}}
+{{- if and .Values.service.nodePort (eq .Values.service.type "ClusterIP") -}}
+{{- fail "service.nodePort: only a Service of the type NodePort or LoadBalancer has one; set service.type" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.hosts: name at least one host with its paths" -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled: each pod would be scraped twice, and every sum would be double; keep one of them" -}}
 {{- end -}}
@@ -31,5 +50,38 @@
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs: name the gateway, like [{name: public, namespace: gateways}]" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Accounts have a name each, and the files that they name are keys of the Secret, as far as that is known here. */}}
+{{- define "transcoding-exporter.validateAccounts" -}}
+{{- $root := . -}}
+{{- range $provider := list "livepeer" "qencode" -}}
+{{- $names := list -}}
+{{- range $index, $account := index ($root.Values.config | default dict) $provider -}}
+{{- $place := printf "config.%s[%d]" $provider $index -}}
+{{- if has $account.name $names -}}
+{{- fail (printf "%s.name: another account is called %s, too" $place $account.name) -}}
+{{- end -}}
+{{- $names = append $names $account.name -}}
+{{- range $key := list "api_key_file" "task_tokens_file" -}}
+{{- $file := index $account $key -}}
+{{- if and $file (not (hasPrefix "/" $file)) (not $root.Values.existingSecret) (not $root.Values.extraVolumeMounts) -}}
+{{- if not (hasKey ($root.Values.secret | default dict) $file) -}}
+{{- fail (printf "%s.%s: there is no file %s; make it a key of a Secret and name that by existingSecret, or of the value secret" $place $key $file) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $variable := $account.api_key_env -}}
+{{- if and $variable $root.Values.secret (not (hasKey $root.Values.secret $variable)) -}}
+{{- $set := list -}}
+{{- range $root.Values.extraEnv -}}
+{{- $set = append $set .name -}}
+{{- end -}}
+{{- if not (or (has $variable $set) $root.Values.extraEnvFrom) -}}
+{{- fail (printf "%s.api_key_env: the value secret has no key %s" $place $variable) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

@@ -36,9 +36,10 @@ def source(context: click.Context, options: Mapping[str, Any]) -> Source:
 def terminal() -> Console | None:
     """Return the terminal on standard output; None if nothing can be drawn there."""
     # Whatever the encoding, what a provider says must not end the program.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="backslashreplace")
+    # A shell's `>&-` leaves no stream at all.
+    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return None
     return Console(highlight=False, markup=False, emoji=False)
 
@@ -50,7 +51,8 @@ def complain(words: str) -> None:
 
 def _running_exporter(options: Mapping[str, Any]) -> Source:
     # Imported only where it is used: requests takes a while.
-    from exporter.terminal.http_source import Access, HttpSource
+    from exporter.terminal.api import Access
+    from exporter.terminal.http_source import HttpSource
 
     user = options["user"] or ""
     password = _password(options["password_file"]) if user else ""

@@ -28,10 +28,11 @@ def write(directory: Path, files: Mapping[str, str]) -> None:
     Raises:
         click.ClickException: one can't be written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (directory / name).write_text(text, encoding="utf-8")
-            click.echo(directory / name)
-    except OSError as error:
-        raise click.ClickException(f"can't write to {directory}: {error.strerror}") from None
+    for name, text in files.items():
+        path = directory / name
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise click.ClickException(f"can't write to {directory}: {error.strerror}") from None
+        click.echo(path)

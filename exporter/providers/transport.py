@@ -13,8 +13,8 @@ from typing import Final
 import requests
 import urllib3
 
+from exporter.http_client import Deadline, TooLargeError, create_session, read_body
 from exporter.model import Account, Clock, Endpoint, ErrorReason
-from exporter.providers.http import Deadline, TooLargeError, create_session, read_body
 from exporter.providers.service import ApiError, RequestTelemetry
 
 MAX_ANSWER: Final = 32 * 1024 * 1024

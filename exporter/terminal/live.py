@@ -130,7 +130,7 @@ def _screen(console: Console) -> Iterator[Callable[[RenderableType], None]]:
 @contextlib.contextmanager
 def unechoed() -> Iterator[None]:
     """Keep what is typed meanwhile off the screen, and from the shell afterwards."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         yield
         return
     before = termios.tcgetattr(sys.stdin)

@@ -13,6 +13,7 @@ from rich.text import Text
 from exporter.model import Outcome, State
 from exporter.report.board import together
 from exporter.report.records import AccountRecord, TaskRecord
+from exporter.report.words import span
 from exporter.terminal.layout import GAP, Column, layout
 from exporter.terminal.source import Look, account_of
 from exporter.terminal.style import COLOURS, QUIET, STALLED, Signs, colour, sign
@@ -113,7 +114,9 @@ def condition(account: AccountRecord, now: datetime) -> str:
         return f"{name} has not been asked yet"
     if account.up and account.outcome is not Outcome.PARTIAL:
         return ""
-    since = f" for {age(account.since, now)}" if account.since and not account.up else ""
+    since = ""
+    if account.since and not account.up:
+        since = f" for {span((now - account.since).total_seconds())}"
     late = "it does not answer in time" if account.outcome is Outcome.DEADLINE else ""
     words = "; ".join(filter(None, (late, trouble_of(account))))
     return f"{name} {'answers in part' if account.up else 'is down'}{since}{': ' if words else ''}{words}"

@@ -63,16 +63,16 @@ def _end(text: str, width: int) -> str:
     return end.rjust(width - cell_len(end) + len(end))
 
 
-def age(then: datetime | None, now: datetime) -> str:
-    """Return how long ago something was, in at most five columns; empty if that is not known.
+def age(then: datetime, now: datetime) -> str:
+    """Return how long ago something was, in at most five columns.
 
     What lies ahead by the exporter's clock is taken for the present.
     """
-    return "" if then is None else duration((now - then).total_seconds())
+    return duration((now - then).total_seconds())
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in at most five columns.
+    """Return a duration in at most five columns; where there is room, `span` says it.
 
     >>> [duration(seconds) for seconds in (0.5, 59, 61, 3700, 40_000, 200_000)]
     ['0s', '59s', '1m', '1h01m', '11h', '2d']

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from exporter.model import State
 from exporter.report.records import AccountRecord, TaskRecord
+from exporter.report.words import span
 from exporter.terminal.exits import OUTCOMES, Exit
 from exporter.terminal.live import answers, signs_for, unechoed
 from exporter.terminal.plain import moment, row
@@ -82,10 +83,10 @@ def wait_for(source: Source, name: TaskName, patience: Patience, teller: Teller)
                 if task and task.state in OUTCOMES:
                     break
             if patience.timeout is not None and now - begun >= patience.timeout:
-                return End(Exit.TIMEOUT, f"{name} has not ended within {stopwatch(patience.timeout)}")
+                return End(Exit.TIMEOUT, f"{name} has not ended within {span(patience.timeout)}")
             if now - heard >= patience.appear:
                 words = waiting.trouble or f"{source.name} does not answer"
-                return End(Exit.UNASKED, f"given up after {stopwatch(now - heard)}: {words}")
+                return End(Exit.UNASKED, f"given up after {span(now - heard)}: {words}")
     assert task  # noqa: S101 - only its end breaks the loop
     return End(OUTCOMES[task.state])
 

@@ -3,7 +3,7 @@ import json
 import string
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -14,90 +14,28 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from exporter.commands.tasks import tasks as tasks_command
-from exporter.model import Account, Endpoint, ErrorReason, FailureReason, Outcome, Provider, State
+from exporter.model import Account, Outcome, Provider, State
 from exporter.report.board import Sort, Wish
-from exporter.report.records import AccountRecord, PollError, StateCounts, TaskRecord
+from exporter.report.records import AccountRecord, StateCounts
 from exporter.terminal import plain
 from exporter.terminal.exits import Exit, verdict
 from exporter.terminal.layout import GAP, Column, layout
-from exporter.terminal.source import Look, SourceError, TaskName, asked_for, task_name, urgent
+from exporter.terminal.source import Look, SourceError, TaskName, asked_for, task_name
 from exporter.terminal.style import ASCII, UNICODE
 from exporter.terminal.table import Frame, bar, candidates, condition, screen
 from exporter.terminal.text import age, duration, percent, shortened, stopwatch, visible
 from exporter.terminal.wait import LineTeller, progress_line
-
-NOW = datetime(2026, 11, 21, 21, 0, tzinfo=UTC)
-NASTY = "[red]\x1b[2J<script>\r\n\t\x9b31m\u202egnp.\u2066\x00\x7f"
-SHOWN = r"[red]\x1b[2J<script>\r\n\t\x9b31m\u202egnp.\u2066\x00\x7f"
-
-
-def a_task(**fields: Any) -> TaskRecord:
-    return TaskRecord(
-        **{
-            "provider": Provider.QENCODE,
-            "account": "vod",
-            "task": "4bd1ac1ba5cc9e2430f420712bb1e0be",
-            "task_type": "transcode",
-            "phase": "encoding",
-            "state": State.RUNNING,
-            "stalled": False,
-            "history": False,
-            "progress": 0.5,
-            "retries": 0,
-            "warnings": 0,
-            "reason": None,
-            "message": "",
-            "created": None,
-            "scheduled": None,
-            "updated": None,
-            "finished": None,
-            "changed": NOW - timedelta(seconds=90),
-            "project": "",
-            "input_asset": "",
-            "output_asset": "",
-            "labels": {},
-            **fields,
-        }
-    )
-
-
-def an_account(**fields: Any) -> AccountRecord:
-    return AccountRecord(
-        **{
-            "provider": Provider.QENCODE,
-            "account": "vod",
-            "up": True,
-            "since": NOW - timedelta(minutes=3),
-            "outcome": Outcome.SUCCESS,
-            "polled": NOW,
-            "poll_seconds": 0.1,
-            "succeeded": NOW,
-            "errors": [],
-            "tasks": StateCounts(queued=0, running=1, completed=0, failed=0, cancelled=0, unknown=0),
-            "stalled": 0,
-            "failed": 0,
-            **fields,
-        }
-    )
-
-
-def a_look(*tasks: TaskRecord, accounts: tuple[AccountRecord, ...] = (), total: int | None = None) -> Look:
-    return Look(
-        NOW,
-        tasks,
-        len(tasks) if total is None else total,
-        any(map(urgent, tasks)),
-        accounts or (an_account(),),
-    )
-
-
-DOWN = an_account(
-    up=False,
-    outcome=Outcome.ERROR,
-    errors=[PollError(endpoint=Endpoint.QENCODE_API, reason=ErrorReason.SERVER, message="HTTP 503", times=2)],
-)
-FAILED = a_task(
-    state=State.FAILED, phase="error", reason=FailureReason.RESOURCES, message="Encoder killed", progress=None
+from tests.records import (
+    DOWN,
+    FAILED,
+    NASTY,
+    NASTY_ACCOUNT,
+    NASTY_TASK,
+    NOW,
+    SHOWN,
+    a_look,
+    a_task,
+    an_account,
 )
 
 
@@ -116,26 +54,6 @@ def framed(width: int = 120, height: int | None = None, **fields: Any) -> Frame:
 # --- What comes from outside -----------------------------------------------------------------------------
 
 
-NASTY_TASK = a_task(
-    account=NASTY,
-    task=NASTY,
-    task_type=NASTY,
-    phase=NASTY,
-    state=State.FAILED,
-    reason=FailureReason.UNKNOWN,
-    message=NASTY,
-    project=NASTY,
-    input_asset=NASTY,
-    output_asset=NASTY,
-    labels={NASTY: NASTY},
-)
-NASTY_ACCOUNT = an_account(
-    account=NASTY,
-    up=False,
-    errors=[PollError(endpoint=Endpoint.QENCODE_API, reason=ErrorReason.API, message=NASTY, times=1)],
-)
-
-
 def test_given_what_a_terminal_would_obey_when_shown_then_it_is_written_out() -> None:
     assert visible(NASTY) == SHOWN
     assert visible("Über 日本 é ✓ 🎬") == "Über 日本 é ✓ 🎬"
@@ -152,7 +70,7 @@ def test_given_a_nasty_task_when_drawn_then_nothing_of_it_is_obeyed(width: int) 
     assert len(lines) == 7
     if width == 900:
         assert lines[1] == f"✗ {SHOWN}"
-        assert f"qencode/{SHOWN} is down for 3m: {SHOWN}" in lines[3]
+        assert f"qencode/{SHOWN} is down for 3 min: {SHOWN}" in lines[3]
         assert f"unknown: {SHOWN}" in lines[6]
 
 
@@ -342,7 +260,7 @@ def test_given_more_tasks_than_fit_when_drawn_then_it_fits_and_tells_how_many_th
 def test_given_an_account_that_is_down_when_drawn_then_it_stands_on_top_with_the_reason() -> None:
     lines = drawn(screen(a_look(a_task(), accounts=(DOWN,)), framed()))
 
-    assert lines[2] == "✗ qencode/vod is down for 3m: HTTP 503 (2 times)"
+    assert lines[2] == "✗ qencode/vod is down for 3 min: HTTP 503 (2 times)"
 
 
 @pytest.mark.parametrize(
@@ -352,10 +270,10 @@ def test_given_an_account_that_is_down_when_drawn_then_it_stands_on_top_with_the
         (an_account(up=None, since=None, outcome=None), "qencode/vod has not been asked yet"),
         (
             an_account(up=False, outcome=Outcome.DEADLINE),
-            "qencode/vod is down for 3m: it does not answer in time",
+            "qencode/vod is down for 3 min: it does not answer in time",
         ),
         (an_account(outcome=Outcome.PARTIAL), "qencode/vod answers in part"),
-        (DOWN, "qencode/vod is down for 3m: HTTP 503 (2 times)"),
+        (DOWN, "qencode/vod is down for 3 min: HTTP 503 (2 times)"),
     ],
 )
 def test_when_an_account_is_not_well_then_it_is_told_how(account: AccountRecord, words: str) -> None:

@@ -1,4 +1,4 @@
-"""HTTP plumbing: a session that can't be led astray, and reads that end in time whatever the server does."""
+"""How we ask over HTTP: a session that can't be led astray, and reads that end in time whatever answers."""
 
 import contextlib
 import os

@@ -1,0 +1,136 @@
+"""`tasks`, in a pipe."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import Fault, FaultKind, Simulator
+from tests.commands import call
+from tests.processes import EXPORTER, run, running, wait_until
+from tests.served import qencode, write
+from tests.watched import QUICK, STALLED_AFTER, World, rows, standing_still, watching
+
+ESCAPE = "\x1b"
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with standing_still(tmp_path_factory.mktemp("still")) as world:
+        yield world
+
+
+@pytest.fixture
+def world(tmp_path: Path, simulator: Simulator) -> Iterator[World]:
+    with watching(tmp_path, simulator) as world:
+        yield world
+
+
+def test_given_a_pipe_when_asked_then_there_is_one_table_of_stable_columns(still: World) -> None:
+    result = run("tasks", *still.asked, "--sort", "account", FORCE_COLOR="1")
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert ESCAPE not in result.stdout
+    assert [
+        (row["PROVIDER"], row["ACCOUNT"], row["TASK"], row["STATE"], row["PROGRESS"])
+        for row in rows(result.stdout)
+    ] == [
+        ("livepeer", "studio", still.upload, "running", "40%"),
+        ("qencode", "vod", still.token, "running", "25%"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("filters", "tasks"),
+    [
+        (("--provider", "qencode"), {"token"}),
+        (("--account", "studio"), {"upload"}),
+        (("--state", "queued", "--state", "completed"), set()),
+        (("--state", "queued", "--state", "running"), {"token", "upload"}),
+        (("--search", "ENCOD"), {"token"}),
+        (("--stalled",), set()),
+        (("--sort", "progress", "--limit", "1"), {"token"}),
+        (("--sort", "progress", "--reverse", "--limit", "1"), {"upload"}),
+    ],
+)
+def test_given_filters_when_asked_then_only_what_passes_is_shown(
+    still: World, filters: tuple[str, ...], tasks: set[str]
+) -> None:
+    result = call("tasks", *still.asked, *filters, "--format", "json")
+
+    assert (result.status, result.stderr) == (0, "")
+    names = {"token": still.token, "upload": still.upload}
+    assert {task["task"] for task in json.loads(result.stdout)} == {names[task] for task in tasks}
+
+
+def test_given_a_configuration_when_asked_then_the_services_are(still: World) -> None:
+    by_flag = run("tasks", "--config.file", str(still.config), "--account", "vod", "--format", "json")
+    by_variable = run(
+        "tasks", "--direct", "--account", "studio", TRANSCODING_EXPORTER_CONFIG_FILE=str(still.config)
+    )
+
+    assert (by_flag.returncode, by_flag.stderr) == (0, "")
+    assert [task["task"] for task in json.loads(by_flag.stdout)] == [still.token]
+    assert [row["TASK"] for row in rows(by_variable.stdout)] == [still.upload]
+
+
+def test_given_json_is_watched_then_each_look_is_a_line(still: World) -> None:
+    with running([*EXPORTER, "tasks", *still.asked, *QUICK, "--watch", "--format", "json"]) as process:
+        wait_until(lambda: process.stdout.count("\n") >= 2, 15, "two looks")
+        status, _ = process.stop(signal.SIGINT)
+
+        assert status == 130
+        assert process.stderr == ""
+        looks = [json.loads(line) for line in process.stdout.splitlines()]
+    assert all(sorted(task["progress"] for task in look) == [0.25, 0.4] for look in looks)
+
+
+def test_given_a_task_that_fails_when_asked_then_the_status_is_2(world: World) -> None:
+    assert call("tasks", *world.asked).status == 0
+
+    world.simulator.livepeer.account.fail(world.upload)
+
+    assert call("tasks", *world.asked).status == 2
+    assert call("tasks", *world.asked, "--sort", "progress", "--limit", "1").status == 2
+    assert call("tasks", *world.asked, "--provider", "qencode").status == 0
+    summary = call("tasks", *world.asked, "--format", "summary")
+    assert summary.status == 2
+    assert summary.stdout.startswith("TRANSCODING CRITICAL: 1 failed, 0 stalled, 1 running, 0 queued | ")
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_given_a_task_that_is_stalled_when_asked_then_the_status_is_2(world: World, direct: bool) -> None:
+    world.simulator.clock.advance(STALLED_AFTER)
+    source = ("--config.file", str(world.config)) if direct else world.asked
+
+    result = run("tasks", *source, "--stalled")
+
+    assert result.returncode == 2
+    assert [row["TASK"] for row in rows(result.stdout)] == [world.upload]
+
+
+def test_given_an_account_that_is_down_when_asked_then_the_status_is_1_and_the_rest_is_shown(
+    world: World,
+) -> None:
+    world.simulator.faults.set("livepeer", Fault(FaultKind.SERVER_ERROR))
+
+    result = call("tasks", *world.asked)
+
+    assert result.status == 1
+    assert result.stderr.startswith("livepeer/studio is down for ")
+    assert "HTTP 500" in result.stderr
+    assert [row["TASK"] for row in rows(result.stdout)] == [world.token]
+    assert call("tasks", *world.asked, "--account", "vod").status == 0
+
+
+def test_given_a_ledger_when_the_services_are_asked_then_it_is_not_touched(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    token = simulator.qencode.add("encoding")
+    ledger = tmp_path / "ledger.db"
+    config = write(tmp_path / "config.yml", qencode(simulator, token), storage={"url": f"sqlite:///{ledger}"})
+
+    assert run("tasks", "--config.file", str(config)).returncode == 0
+    assert not ledger.exists()

@@ -16,10 +16,10 @@ from exporter.config_sections import MetricsConfig, PollConfig, StallConfig, Sto
 from exporter.config_values import (
     Choice,
     Duration,
-    FilePath,
     HostGlob,
     Name,
     Token,
+    TokenFile,
     Url,
 )
 from exporter.schema import (
@@ -85,10 +85,15 @@ class QencodeConfig:
 
     name: str = option(Name(), "The account's name, in the label account.")
     task_tokens: tuple[str, ...] = option(
-        ListOf(Token()), "Tokens of the tasks to watch.", default="[]", private=True
+        ListOf(Token()),
+        "Tokens of the tasks to watch; an empty list, alone, if all of them come over the API.",
+        default="[]",
+        private=True,
     )
     task_tokens_file: Path | None = optional(
-        FilePath(), "A file of tokens, in the format of Prometheus' file_sd; re-read when it changes."
+        TokenFile(),
+        "A file of tokens, in the format of Prometheus' file_sd; re-read when it changes."
+        " Its labels stand on transcoding_task_info, job and instance as exported_job and exported_instance.",
     )
     task_tokens_http: str | None = optional(
         Url(base=False), "A URL that serves tokens, in the format of Prometheus' http_sd.", private=True
@@ -136,8 +141,9 @@ _QENCODE = Section(
     QencodeConfig,
     Need(
         ("task_tokens", "task_tokens_file", "task_tokens_http"),
-        "no tokens to watch: task_tokens is empty or missing, and so are the other sources",
-        "give task_tokens, task_tokens_file or task_tokens_http",
+        "no source of tokens is given",
+        "give task_tokens, task_tokens_file or task_tokens_http; or task_tokens: [] if all come over the API",
+        empty=True,
     ),
 )
 
@@ -167,18 +173,21 @@ def _read_text(path: Path) -> str:
     return path.read_text("utf-8-sig")
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+def load(
+    path: Path | None, environ: Mapping[str, str], look_into: Callable[[Path], None] = lambda _: None
+) -> Config:
     """Read the configuration from a file or, without one, from the environment.
 
     In the file's place, `LIVEPEER_API_KEY` and `QENCODE_TASK_TOKENS` (separated by commas or blanks) make one
     account each, named `default`. With a file, only the variables that it names are looked at.
+    `look_into` is told of every file of tokens; see `Outside`.
 
     Raises:
         ConfigError: With every mistake there is.
     """
     if path is None:
         return _from_environment(environ)
-    return parse(_text(path), str(path), environ, path.parent)
+    return parse(_text(path), str(path), environ, path.parent, look_into=look_into)
 
 
 def parse(
@@ -187,6 +196,7 @@ def parse(
     environ: Mapping[str, str],
     base: Path,
     read_text: Callable[[Path], str] = _read_text,
+    look_into: Callable[[Path], None] = lambda _: None,
 ) -> Config:
     """Read the configuration from the text of a file.
 
@@ -196,11 +206,12 @@ def parse(
         environ: The variables that `api_key_env` can name.
         base: The folder that relative paths start from.
         read_text: Returns the text of a secret's file.
+        look_into: Told of every file of tokens; see `Outside`.
 
     Raises:
         ConfigError: With every mistake there is.
     """
-    return read(text, file, _CONFIG, Outside(environ, base, read_text))
+    return read(text, file, _CONFIG, Outside(environ, base, read_text, look_into))
 
 
 def _text(path: Path) -> str:

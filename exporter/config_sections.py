@@ -4,13 +4,14 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import ClassVar
 
 from yaml.nodes import MappingNode, Node
 
 from exporter.config_values import Choice, DatabaseUrl, Duration, Flag, Number
-from exporter.schema import ListOf, Outside, Section, option
-from exporter.strict_yaml import Site
+from exporter.schema import InvalidValueError, ListOf, Outside, Section, option
+from exporter.strict_yaml import ConfigError, Site, quoted
 
 _HOUR = 3600.0
 
@@ -46,14 +47,36 @@ class _StallReader:
 
 
 @dataclass(frozen=True)
-class _BoundsReader:
-    """Reads the upper bounds of a histogram's buckets, in any order."""
+class _Bound(Duration):
+    """An upper bound of a bucket."""
 
-    kind: ClassVar[str] = "a list of durations above 0"
+    positive: bool = True
+
+    def parse(self, text: str, outside: Outside) -> float:
+        """Return the seconds."""
+        if text.lower().lstrip("+.") in ("inf", "infinity"):
+            raise InvalidValueError(f"{quoted(text)} is no duration", "remove it: the last bucket is implied")
+        return super().parse(text, outside)
+
+
+@dataclass(frozen=True)
+class _BoundsReader:
+    """Reads the upper bounds of a histogram's buckets."""
+
+    kind: ClassVar[str] = "a list of durations above 0, ascending"
 
     def read(self, node: Node, site: Site, outside: Outside) -> tuple[float, ...]:
         """Return the bounds, ascending, in seconds."""
-        return tuple(sorted(ListOf(Duration(positive=True), filled=True).read(node, site, outside)))
+        bounds = ListOf(_Bound(), filled=True).read(node, site, outside)
+        written = [(_Bound().parse(item.value, outside), item) for item in node.value]
+        for (before, _), (bound, item) in pairwise(written):
+            if bound <= before:
+                # Of those that are the same, the first as it is written.
+                texts = {seconds: item.value for seconds, item in reversed(written)}
+                remedy = f"write [{', '.join(texts[seconds] for seconds in sorted(texts))}]"
+                problem = f"{quoted(item.value)} is not above the bound before it"
+                raise ConfigError([site.mistake(item, problem, remedy)])
+        return bounds
 
 
 # From a clip of seconds to a film of hours; a bucket ends at most 2.5 times after the one before it.

@@ -154,6 +154,17 @@ class FilePath(Scalar[Path]):
 
 
 @dataclass(frozen=True)
+class TokenFile(FilePath):
+    """The path of a file of tokens, into which who only checks the configuration looks as well."""
+
+    def parse(self, text: str, outside: Outside) -> Path:
+        """Return the path."""
+        path = super().parse(text, outside)
+        outside.look_into(path)
+        return path
+
+
+@dataclass(frozen=True)
 class Url(Scalar[str]):
     """An absolute http or https URL without credentials; never quoted in a mistake, for it may hold some.
 

@@ -40,11 +40,14 @@ class Outside:
         environ: The environment's variables.
         base: The folder that relative paths start from.
         read_text: Returns the text of a file; raises OSError or UnicodeError.
+        look_into: Told of every file of tokens; raises InvalidValueError to refuse it. Serving refuses none:
+            such a file may come later, and change.
     """
 
     environ: Mapping[str, str]
     base: Path
     read_text: Callable[[Path], str]
+    look_into: Callable[[Path], None] = lambda _: None
 
 
 class InvalidValueError(ValueError):
@@ -199,11 +202,23 @@ def _choices(each: "Field[Any]") -> tuple[Option, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A rule of a section: at least one of these fields holds something."""
+    """A rule of a section: at least one of these fields holds something.
+
+    Attributes:
+        fields: Their names.
+        problem: What is wrong if none does.
+        remedy: How to mend it.
+        empty: Whether one that is written empty will do.
+    """
 
     fields: tuple[str, ...]
     problem: str
     remedy: str
+    empty: bool = False
+
+    def met(self, values: Mapping[str, object]) -> bool:
+        """Whether what is written will do."""
+        return any(name in values if self.empty else values.get(name) for name in self.fields)
 
 
 @dataclass(frozen=True)
@@ -228,7 +243,7 @@ class Section(Generic[S]):
             except ConfigError as error:
                 mistakes += error.mistakes
                 values[each.name] = _WRONG
-        if self.need and not any(values.get(name) for name in self.need.fields):
+        if self.need and not self.need.met(values):
             mistakes.append(site.mistake(node, self.need.problem, self.need.remedy))
         if mistakes:
             raise ConfigError(mistakes)

@@ -17,9 +17,9 @@ from exporter.providers.decoding import decode
 from exporter.providers.failures import classify, readable
 from exporter.providers.qencode_media import LISTS, media
 from exporter.providers.qencode_tokens import Watched
+from exporter.providers.words import MAX_PHASE, plain
 
 _PHASES: Final = PHASES[Provider.QENCODE]
-_MAX_PHASE: Final = 64
 _MAX_URL: Final = 512
 _FLAGS: Final = {"": 0, "false": 0, "no": 0, "none": 0, "null": 0, "true": 1, "yes": 1}
 
@@ -167,7 +167,7 @@ def lags(seen: Observation, known: Observation) -> bool:
 
 def observe(token: str, status: _Status, watched: Watched) -> Observation:
     """Say in our words what one status object tells."""
-    phase = status.status.strip().lower()[:_MAX_PHASE] or State.UNKNOWN
+    phase = plain(status.status.lower(), MAX_PHASE) or State.UNKNOWN
     # A job can stop with `status: encoding, error: 1`: the flag outweighs the word.
     failed = _code(status.error) != 0
     state = State.FAILED if failed else _PHASES.get(phase, State.UNKNOWN)

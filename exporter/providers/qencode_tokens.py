@@ -32,7 +32,7 @@ class Tokens(Protocol):
     """Which tokens to watch."""
 
     def current(self) -> Mapping[str, Watched]:
-        """Return every token."""
+        """Return every token; the very same object if nothing has changed since the last call."""
 
     @property
     def sources(self) -> Collection[str]:
@@ -96,13 +96,17 @@ class UnknownTokens:
 
 
 def veiled_status(seen: Observation, tokens: Iterable[str], label: Label) -> Observation:
-    """Replace the tokens that a status repeats in its words; a phase that holds its token is `other`."""
+    """Replace the tokens that a status repeats in its words; a phase that holds its token is `other`.
+
+    A phase is lower case, and may have been cut off within the token like any other text.
+    """
     if label(seen.task) == seen.task:
         return seen
+    tells = veiled(seen.phase, (seen.task.lower(),), lambda _: "") != seen.phase
     return msgspec.structs.replace(
         seen,
         message=veiled(seen.message, tokens, label) if seen.message else "",
-        phase=OTHER if seen.task.casefold() in seen.phase.casefold() else seen.phase,
+        phase=OTHER if tells else seen.phase,
     )
 
 

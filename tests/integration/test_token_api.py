@@ -126,6 +126,20 @@ def test_when_a_token_is_given_then_the_next_poll_watches_it_with_its_labels(
         assert info(exporter, CONFIGURED) == {}
 
 
+def test_given_an_account_that_leaves_its_tokens_to_the_api_when_one_is_given_then_it_is_watched(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    token = simulator.qencode.add("encoding")
+    with serving(write(tmp_path / "config.yml", qencode(simulator)), ON) as exporter:
+        assert tasks(exporter) == set()
+        Api(exporter).put(token)
+
+        assert tasks(exporter) == {token}
+        answer = exporter.scrape()
+        assert answer.by("source", "transcoding_token_source_up", account="vod") == {"api": 1}
+        assert answer.by("account", "transcoding_up") == {"vod": 1}
+
+
 def test_when_a_token_is_given_then_it_is_in_the_answer_in_the_list_and_by_itself(config: Path) -> None:
     with serving(config, ON) as exporter:
         api = Api(exporter)

@@ -129,7 +129,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines() -> None:
         storage: {url: "mysql://root:hunter2@db/ledger"}
         qencode:
           - name: vod
-            task_tokens: []
+            allowed_hosts: [example.com]
           - name: live
             task_tokens: [abcdefgh, 'abcd efgh']
             base_url: qencode.com
@@ -160,8 +160,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines() -> None:
             "write sqlite:///path/to/ledger.db, postgresql://user@host/name or memory://"
         ),
         (
-            "config.yml:12: qencode[0]: no tokens to watch: task_tokens is empty or missing, "
-            "and so are the other sources; give task_tokens, task_tokens_file or task_tokens_http"
+            "config.yml:12: qencode[0]: no source of tokens is given; give task_tokens, task_tokens_file "
+            "or task_tokens_http; or task_tokens: [] if all come over the API"
         ),
         (
             'config.yml:15: qencode[1].task_tokens[1]: the token that begins with "abcd" holds a blank, '
@@ -386,8 +386,46 @@ def test_stall_after_is_one_duration_for_all_states_or_one_for_each() -> None:
 
 
 def test_buckets_are_durations_in_ascending_order() -> None:
-    text = "metrics: {duration_buckets: [1h, 30s, 90s]}\nqencode: [{name: vod, task_tokens: [abcdefgh]}]"
+    text = "metrics: {duration_buckets: [30s, 90s, 1h]}\nqencode: [{name: vod, task_tokens: [abcdefgh]}]"
     assert config(text).metrics.duration_buckets == (30.0, 90.0, 3600.0)
+
+
+@pytest.mark.parametrize("key", ["duration_buckets", "phase_duration_buckets"])
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("[1h, 30s, 90s]", ': "30s" is not above the bound before it; write [30s, 90s, 1h]'),
+        ("[30s, 1m, 60s, 2h]", ': "60s" is not above the bound before it; write [30s, 1m, 2h]'),
+        ("[30s, 30s]", ': "30s" is not above the bound before it; write [30s]'),
+        ("[0s, 30s]", "[0]: the duration is 0; write one above 0, like 10s"),
+        ("[-5s, 30s]", '[0]: "-5s" is not a duration; write it like 30d or 90s'),
+        ("[30s, NaN]", '[1]: "NaN" is not a duration; write it like 30d or 90s'),
+        ("[30s, +Inf]", '[1]: "+Inf" is no duration; remove it: the last bucket is implied'),
+        ("[30s, .inf]", '[1]: ".inf" is no duration; remove it: the last bucket is implied'),
+        (
+            "[]",
+            ": the list is empty; write a list, each item a duration above 0, or remove it",
+        ),
+    ],
+)
+def test_buckets_that_are_not_are_refused_with_what_to_write(key: str, written: str, expected: str) -> None:
+    text = f"qencode: [{{name: vod, task_tokens: [abcdefgh]}}]\nmetrics:\n  {key}: {written}"
+    assert mistakes(text) == [f"config.yml:3: metrics.{key}{expected}"]
+
+
+def test_an_account_may_leave_all_its_tokens_to_the_api_if_it_says_so() -> None:
+    assert config("qencode: [{name: vod, task_tokens: []}]").qencode == (QencodeConfig(name="vod"),)
+    (mistake,) = mistakes("qencode: [{name: vod}]")
+    assert mistake == (
+        "config.yml:1: qencode[0]: no source of tokens is given; give task_tokens, task_tokens_file "
+        "or task_tokens_http; or task_tokens: [] if all come over the API"
+    )
+
+
+def test_a_file_of_tokens_need_not_be_there_to_serve(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text("qencode: [{name: vod, task_tokens_file: later.json}]")
+    assert load(file, {}).qencode[0].task_tokens_file == tmp_path / "later.json"
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,45 @@ def test_a_long_phase_and_a_long_message_are_cut() -> None:
 
 
 @pytest.mark.parametrize(
+    ("phase", "shown", "state"),
+    [
+        ("being\nmoved", "being moved", State.UNKNOWN),
+        (" running\t", "running", State.RUNNING),
+        ("run\x00ning", "run\ufffdning", State.UNKNOWN),
+        ("\x1b[2Jfailed", "\ufffd[2Jfailed", State.UNKNOWN),
+        ("\u202egnidnep", "\ufffdgnidnep", State.UNKNOWN),
+        ("run\u200bning", "run\ufffdning", State.UNKNOWN),
+        ("réencodage №7", "réencodage №7", State.UNKNOWN),
+        ("\n \u2028", "unknown", State.UNKNOWN),
+        ("a" * 63 + " b", "a" * 63, State.UNKNOWN),
+    ],
+)
+def test_a_phase_is_one_line_of_what_can_be_seen(phase: str, shown: str, state: State) -> None:
+    observation = seen(task(phase))
+    assert (observation.phase, observation.state) == (shown, state)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("09F8b46c-3f0a-4d8e", "09F8b46c-3f0a-4d8e"),
+        ("Vidéos d'été / 2", "Vidéos d'été / 2"),
+        ("a\x00b\x1b[31m\u202ec", "a\ufffdb\ufffd[31m\ufffdc"),
+        ("i" * 1000, "i" * 256),
+        (None, ""),
+    ],
+)
+def test_the_ids_of_a_project_and_of_assets_are_too(told: str | None, shown: str) -> None:
+    observation = seen(task(projectId=told, inputAssetId=told, outputAssetId=told))
+    assert (observation.project, observation.input_asset, observation.output_asset) == (shown, shown, shown)
+
+
+@pytest.mark.parametrize("words", ["Upload", "up\nload", "\x1b[2J", "transcode-file "])
+def test_a_type_that_is_none_of_the_known_ones_is_other_whatever_it_holds(words: str) -> None:
+    assert seen(task(type=words)).task_type == "other"
+
+
+@pytest.mark.parametrize(
     ("phase", "told", "shown"),
     [
         ("running", 0, 0),
@@ -199,6 +238,10 @@ def test_any_list_is_a_page_and_each_record_is_read_or_a_mistake(page: list[Any]
     deleted = sum(isinstance(each, dict) and each.get("deleted") is True for each in page)
     assert len(page) - deleted <= len(listing.tasks) + len(listing.mistakes) <= len(page) == listing.length
     for each in listing.tasks:
+        assert "".join(
+            (each.task, each.phase, each.project, each.input_asset, each.output_asset)
+        ).isprintable()
+        assert 0 < len(each.phase) <= 64
         assert each.progress is None or 0 <= each.progress <= 1
         assert each.retries is None or each.retries >= 0
         for number in (each.dated, each.created or 0.0, each.scheduled or 0.0, each.updated or 0.0):

@@ -89,7 +89,16 @@ def test_given_no_status_url_then_there_is_none(url: object) -> None:
 
 @pytest.mark.parametrize(
     ("status", "phase"),
-    [("Encoding", "encoding"), (" SAVING\n", "saving"), ("", "unknown"), ("x" * 100, "x" * 64)],
+    [
+        *(("Encoding", "encoding"), (" SAVING\n", "saving"), ("", "unknown"), ("x" * 100, "x" * 64)),
+        # What does not print is seen for what it is, and passes for no phase that we know.
+        *(("Stitching\n2 of 3", "stitching 2 of 3"), ("\x00", "\ufffd"), ("saved\u200b", "saved\ufffd")),
+        *(
+            ("\x1b[31mQueued", "\ufffd[31mqueued"),
+            ("\u202equeued", "\ufffdqueued"),
+            ("Wärmt auf", "wärmt auf"),
+        ),
+    ],
 )
 def test_given_a_status_then_its_text_is_the_phase(status: str, phase: str) -> None:
     assert observed(status=status).phase == phase
@@ -241,7 +250,7 @@ def check(body: bytes) -> None:
     for seen in found.observations.values():
         assert seen.phase
         assert len(seen.phase) <= 64
-        assert seen.phase.encode()
+        assert seen.phase.isprintable()
         assert seen.progress is None or 0 <= seen.progress <= 1
         assert len(seen.message) <= 500
         assert (seen.reason is not None) == (seen.state is State.FAILED)

@@ -1,0 +1,141 @@
+"""A file of tokens, read to find every mistake in it: what serving would leave out is one as well."""
+
+from codecs import BOM_UTF8
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Final
+
+import msgspec
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode
+
+from exporter.config_values import Token
+from exporter.schema import InvalidValueError, ListOf, Outside, Section, option, read
+from exporter.strict_yaml import ConfigError, Entry, Mistake, Site, entries
+from exporter.tracking.token_labels import label_mistake
+from exporter.tracking.tokens import FileSource, FormatError, SourceError
+
+
+@dataclass(frozen=True)
+class _Target(Token):
+    """A token, with or without blanks around it."""
+
+    def parse(self, text: str, outside: Outside) -> str:
+        """Return the token."""
+        return super().parse(text.strip(), outside)
+
+
+@dataclass(frozen=True)
+class _LabelsReader:
+    """Reads the labels of a group; those that begin with `__` are for discovery alone."""
+
+    kind: ClassVar[str] = "a mapping of names to texts"
+
+    def read(self, node: Node, site: Site, outside: Outside) -> tuple[tuple[str, str], ...]:
+        """Return the labels as they are written."""
+        given, mistakes = entries(site.expect(node, MappingNode, self.kind), site)
+        given = {name: entry for name, entry in given.items() if not name.startswith("__")}
+        for name, entry in given.items():
+            mistakes += _label_mistakes(name, entry, site.below(name))
+        labels = {name: str(entry.value.value) for name, entry in given.items()}
+        if not mistakes and (wrong := label_mistake(labels)):
+            mistakes.append(site.mistake(node, wrong, "remove the others"))
+        if mistakes:
+            raise ConfigError(mistakes)
+        return tuple(labels.items())
+
+
+def _label_mistakes(name: str, entry: Entry, site: Site) -> Iterator[Mistake]:
+    try:
+        value = site.expect(entry.value, ScalarNode, "a text").value
+    except ConfigError as error:
+        yield from error.mistakes
+        return
+    if wrong := label_mistake({name: value}):
+        yield site.mistake(entry.key, wrong, "mend it, or remove the label")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    targets: tuple[str, ...] = option(ListOf(_Target()), "The tokens.")
+    labels: tuple[tuple[str, str], ...] = option(
+        _LabelsReader(), "Custom labels of all of them.", default="{}"
+    )
+
+
+@dataclass(frozen=True)
+class _GroupReader(Section[_Group]):
+    """Reads a group."""
+
+    kind: ClassVar[str] = 'a group like {"targets": ["TOKEN"]}'
+
+
+_GROUPS: Final = ListOf(_GroupReader(_Group))
+
+
+class TokenFiles:
+    """Looks into files of tokens, each once.
+
+    Attributes:
+        tokens: The tokens of each file.
+        mistakes: What is to be mended in the files.
+    """
+
+    def __init__(self) -> None:
+        """Look into nothing yet."""
+        self.tokens: dict[Path, Collection[str]] = {}
+        self.mistakes: list[Mistake] = []
+
+    def look_into(self, path: Path) -> None:
+        """Take up what a file says, and its mistakes; raises InvalidValueError if it can't be read at all."""
+        if path in self.tokens:
+            return
+        refusal = []
+        try:
+            self.tokens[path] = FileSource(path).read() or ()
+        except FormatError as error:
+            self.tokens[path] = ()
+            refusal = [Mistake(str(path), None, "", error.problem, error.remedy)]
+        except SourceError as error:
+            raise InvalidValueError(str(error), "put a file there that this process may read") from None
+        # What only serving minds, such as a number in JSON where a text belongs, has no line.
+        self.mistakes += _mistakes(path) or refusal
+
+
+def _mistakes(path: Path) -> Sequence[Mistake]:
+    """Return the mistakes in a file, each with its line, by reading it as YAML: JSON can be read so too."""
+    data = path.read_bytes().removeprefix(BOM_UTF8)
+    if not data.strip():
+        return [Mistake(str(path), None, "", "the file is empty", "write [] if there is no token yet")]
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return [Mistake(str(path), line, "", "not UTF-8 text", "save the file as UTF-8")]
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return [_of_syntax(one) if _is_of_syntax(one) else one for one in _found(text, path)]
+    found = _found(text, path)
+    if not any(map(_is_of_syntax, found)):
+        return found
+    # It holds what only JSON can, such as an emoji written as two escapes. Written anew, its lines are lost.
+    return [replace(one, line=None) for one in _found(yaml.safe_dump(value), path)]
+
+
+def _found(text: str, path: Path) -> Sequence[Mistake]:
+    try:
+        read(text, str(path), _GROUPS, Outside({}, Path(), Path.read_text))
+    except ConfigError as error:
+        return error.mistakes
+    return ()
+
+
+def _is_of_syntax(mistake: Mistake) -> bool:
+    return mistake.problem.startswith("not YAML")
+
+
+def _of_syntax(mistake: Mistake) -> Mistake:
+    problem = mistake.problem.replace("not YAML", "neither JSON nor YAML", 1)
+    return replace(mistake, problem=problem, remedy=FormatError.remedy)

@@ -1,0 +1,269 @@
+"""`check-config` finds every mistake at once, in files of tokens as well, and says what would be watched."""
+
+import json
+from pathlib import Path
+from textwrap import dedent
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exporter.commands.checking import Checked, check
+from exporter.tracking.token_labels import custom_labels, is_token
+from exporter.tracking.tokens import FileSource
+
+ACCOUNT = "qencode: [{name: vod, task_tokens_file: tokens.json}]"
+SEVENTEEN = ", ".join(f"label_{number}: x" for number in range(17))
+
+
+def told(folder: Path, config: str = ACCOUNT) -> list[str]:
+    """Every mistake, without the folder."""
+    return [str(mistake).replace(f"{folder}/", "") for mistake in checked(folder, config).mistakes]
+
+
+def checked(folder: Path, config: str = ACCOUNT) -> Checked:
+    path = folder / "config.yml"
+    path.write_text(dedent(config))
+    return check(path, {})
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "tokens.json").write_text(text, encoding="utf-8")
+
+
+# --- All at once ---------------------------------------------------------------------------------------
+
+
+def test_given_mistakes_in_the_configuration_and_in_files_of_tokens_then_all_are_told_at_once(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "one.json").write_text('[\n {"targets": ["a b"]},\n {"target": []}\n]')
+    (tmp_path / "two.yml").write_text("- targets: [a]\n  labels: {customer-id: 7}\n")
+
+    mistakes = told(
+        tmp_path,
+        """\
+        qencode:
+          - {name: one, task_tokens_file: one.json}
+          - {name: two, task_tokens_file: two.yml}
+          - {name: three, task_tokens_file: gone.json}
+        metrics: {task_label: md5}
+        """,
+    )
+
+    assert mistakes == [
+        (
+            "config.yml:4: qencode[2].task_tokens_file: gone.json: No such file or directory; "
+            "put a file there that this process may read"
+        ),
+        'config.yml:5: metrics.task_label: "md5" is not known here; write one of id, hash',
+        (
+            'one.json:2: [0].targets[0]: the token that begins with "a b" holds a blank, a comma '
+            "or a special character; write one token an item, in plain ASCII"
+        ),
+        "one.json:3: [1].target: unknown key; did you mean targets?",
+        "one.json:3: [1].targets: missing; write a list, each item a task token",
+        (
+            "two.yml:2: [0].labels.customer-id: 'customer-id' is not the name of a label: "
+            "letters, digits and _, no digit first, no __ first; mend it, or remove the label"
+        ),
+    ]
+
+
+def test_given_a_file_that_two_accounts_share_then_its_mistakes_are_told_once(tmp_path: Path) -> None:
+    write(tmp_path, "[7]")
+    both = "qencode: [{name: a, task_tokens_file: tokens.json}, {name: b, task_tokens_file: tokens.json}]"
+
+    assert told(tmp_path, both) == [
+        'tokens.json:1: [0]: a single value is written here; write a group like {"targets": ["TOKEN"]}'
+    ]
+
+
+# --- A file of tokens ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "tokens.json: the file is empty; write [] if there is no token yet"),
+        (
+            '[\n{"targets": ["a"]},\n{"targets": ["b"}\n]',
+            (
+                "tokens.json:3: neither JSON nor YAML: while parsing a flow sequence, did not find expected"
+                " ',' or ']'; write it like [{\"targets\": [\"TOKEN\"]}]"
+            ),
+        ),
+        (
+            '{"targets": ["a"]}',
+            (
+                "tokens.json:1: a mapping is written here; "
+                'write a list, each item a group like {"targets": ["TOKEN"]}'
+            ),
+        ),
+        (
+            "- targets: a",
+            (
+                "tokens.json:1: [0].targets: a single value is written here; "
+                "write a list, each item a task token"
+            ),
+        ),
+        (
+            # To YAML, this is a text: only who reads JSON minds.
+            '[{"targets": [7]}]',
+            (
+                "tokens.json: Expected `str`, got `int` - at `$[0].targets[0]`; "
+                'write it like [{"targets": ["TOKEN"]}]'
+            ),
+        ),
+        (
+            # No YAML: the line is lost, and nothing else.
+            '[{"targets": ["a"], "labels": {"mood": "\\ud83d\\ude00"}}, {"targets": ["b"], "label": {}}]',
+            "tokens.json: [1].label: unknown key; did you mean labels?",
+        ),
+        (
+            '[\n\t{\n\t\t"targets": ["a"],\n\t\t"labels": {"team": null}}]',
+            "tokens.json:4: [0].labels.team: nothing is written here; write a text, or remove it",
+        ),
+        (
+            '- targets: [a]\n  labels:\n    tier: "%s"' % ("x" * 257),
+            (
+                "tokens.json:3: [0].labels.tier: the value of tier is longer than 256 characters; "
+                "mend it, or remove the label"
+            ),
+        ),
+        (
+            f"- targets: [a]\n  labels: {{{SEVENTEEN}}}",
+            "tokens.json:2: [0].labels: 17 labels; a token can have 16; remove the others",
+        ),
+        (
+            "- &group {targets: [a]}\n- *group",
+            ('tokens.json: nested too deeply, or with aliases; write it like [{"targets": ["TOKEN"]}]'),
+        ),
+    ],
+)
+def test_given_a_mistake_in_a_file_of_tokens_then_it_is_told_with_its_place_and_the_remedy(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    write(tmp_path, text)
+
+    assert told(tmp_path) == [expected]
+
+
+def test_given_a_file_of_tokens_that_is_not_utf_8_then_the_line_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tokens.json").write_bytes(b'[\n{"targets": ["\xff"]}]')
+
+    assert told(tmp_path) == ["tokens.json:2: not UTF-8 text; save the file as UTF-8"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"targets": ["a", "b"]}]',
+        "- targets: [' a ', b]\n  labels: {__meta_site: north, level: 3}",
+        '\ufeff[\n\t{"targets": ["a"], "labels": {"mood": "\\ud83d\\ude00"}},\n\t{"targets": ["b"]}\n]',
+    ],
+)
+def test_given_a_good_file_of_tokens_then_they_are_counted(tmp_path: Path, text: str) -> None:
+    write(tmp_path, text)
+
+    assert (told(tmp_path), checked(tmp_path).accounts) == ([], ["qencode/vod (2 tokens)"])
+
+
+KEYS = st.sampled_from(["targets", "labels", "__meta", "team"]) | st.text(max_size=3)
+VALUES = st.recursive(
+    st.sampled_from(["a", " b", "a,b", "", "é", "\U0001f600", "x" * 257]) | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
+)
+GROUPS = st.lists(
+    st.fixed_dictionaries(
+        {"targets": st.lists(st.sampled_from(["a", " b ", "0123", "a,b"]) | VALUES, max_size=3)},
+        optional={"labels": st.dictionaries(KEYS, st.text(max_size=3) | VALUES, max_size=3)},
+    )
+    | VALUES,
+    max_size=3,
+)
+
+
+FILES = (
+    GROUPS.map(json.dumps)
+    | GROUPS.map(lambda groups: json.dumps(groups, indent="\t"))
+    | GROUPS.map(lambda groups: yaml.safe_dump(groups, allow_unicode=True))
+    | st.text(alphabet="[]{}:,-&*!|\"' \n\tatrges~\x00é", max_size=40)
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(FILES)
+def test_given_any_file_of_tokens_then_what_is_not_complained_about_is_watched_whole(
+    tmp_path: Path, text: str
+) -> None:
+    write(tmp_path, text)
+    if told(tmp_path):
+        return
+    for token, labels in (FileSource(tmp_path / "tokens.json").read() or {}).items():
+        assert is_token(token)
+        wanted = {name: value for name, value in labels.items() if not name.startswith("__")}
+        assert dict(custom_labels(labels)) == wanted
+
+
+# --- What would be watched -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        ("task_tokens: [a]", "1 token"),
+        ("task_tokens: [a, b, c], task_tokens_file: tokens.json", "4 tokens"),
+        ("task_tokens_http: 'https://a.example/'", "tokens by URL, read at run time"),
+        ("task_tokens: [a], task_tokens_http: 'https://a.example/'", "1 token, more by URL"),
+        ("task_tokens_file: none.json", "0 tokens"),
+        ("task_tokens: []", "tokens over the API alone, with --web.enable-admin-api"),
+    ],
+)
+def test_given_sources_of_tokens_then_what_they_bring_is_told(
+    tmp_path: Path, sources: str, words: str
+) -> None:
+    write(tmp_path, '[{"targets": ["c", "d"]}]')
+    (tmp_path / "none.json").write_text("[]")
+
+    found = checked(tmp_path, f"qencode: [{{name: vod, {sources}}}]\nlivepeer: [{{name: vod, api_key: k}}]")
+
+    assert (found.mistakes, found.accounts) == ((), [f"qencode/vod ({words})", "livepeer/vod"])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "hosts", "noted"),
+    [
+        ("https://api.qencode.com", '["*.qencode.com"]', False),
+        ("https://API-EU.qencode.com:8443/v2", '["*.qencode.com"]', False),
+        ("http://127.0.0.1:8080", '["127.0.0.1"]', False),
+        ("https://proxy.example", '["*.qencode.com"]', True),
+        ("http://127.0.0.1:8080", '["*.qencode.com"]', True),
+        ("https://qencode.com", '["*.qencode.com"]', True),
+    ],
+)
+def test_given_a_base_url_outside_allowed_hosts_then_it_is_allowed_but_noted(
+    tmp_path: Path, base_url: str, hosts: str, noted: bool
+) -> None:
+    account = f"{{name: vod, task_tokens: [a], base_url: '{base_url}', allowed_hosts: {hosts}}}"
+
+    found = checked(tmp_path, f"qencode: [{account}]")
+
+    note = (
+        f"note: qencode/vod: {urlsplit(base_url).hostname} of base_url is not in allowed_hosts,"
+        " so a status_url of that host is ignored; add it, unless the answers name other hosts"
+    )
+    assert found.accounts == ["qencode/vod (1 token)"]
+    assert list(found.notes) == [note] * noted
+
+
+def test_given_no_file_then_the_environment_is_checked() -> None:
+    assert check(None, {"QENCODE_TASK_TOKENS": "a,b"}).accounts == ["qencode/default (2 tokens)"]
+    (mistake,) = check(None, {}).mistakes
+    assert str(mistake) == (
+        "environment: no account is configured; "
+        "name a file with --config.file, or set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"
+    )

@@ -2,14 +2,17 @@
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from exporter import __version__
+from exporter.commands.check_config import check_config
 from exporter.commands.completion import completion
 from exporter.commands.dashboards import dashboards
+from exporter.commands.output import Program
 from exporter.commands.rules import rules
 from exporter.commands.tasks import tasks
 from exporter.commands.wait import wait
@@ -27,13 +30,13 @@ if TYPE_CHECKING:
     from exporter.config import Config
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="transcoding-exporter")
 def main() -> None:
     """Prometheus exporter for cloud transcoding: Qencode and Livepeer Studio."""
 
 
-for command in (tasks, wait, rules, dashboards, completion):
+for command in (check_config, tasks, wait, rules, dashboards, completion):
     main.add_command(command)
 
 
@@ -95,44 +98,13 @@ def scrape(
     set_up_logs(log_level, log_format)
     # One poll is no history: a ledger that is in use is left alone.
     config = stored(load_config(config_file), "")
-    from prometheus_client.exposition import choose_encoder
-
-    exporter = make_exporter(config, shard=the_shard(shard, total_shards))
-    exporter.refresh(timeout)
-    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0" if openmetrics else "")
-    click.echo(encode(exporter.registry), nl=False)
-    exporter.close()
-    if not all(map(exporter.is_up, exporter.accounts)):
-        sys.exit(1)
-
-
-@main.command("check-config")
-@config_option
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-def check_config(config_file: Path | None, file: Path | None) -> None:
-    """Check a configuration.
-
-    Prints every mistake, and exits with 1 if there is one.
-    """
-    if file and config_file:
-        raise click.UsageError("the file is named twice: by --config.file and as an argument")
-    config = load_config(file or config_file)
-    from exporter.tracking.tokens import FileSource, SourceError
-
-    accounts, mistakes = [], []
-    for account in config.qencode:
-        tokens = set(account.task_tokens)
-        if account.task_tokens_file:
-            try:
-                tokens |= set(FileSource(account.task_tokens_file).read() or ())
-            except SourceError as error:
-                mistakes.append(f"qencode account {account.name}: task_tokens_file: {error}")
-        accounts.append(f"qencode/{account.name} ({len(tokens)} tokens)")
-    accounts += [f"livepeer/{account.name}" for account in config.livepeer]
-    if mistakes:
-        click.echo("\n".join(mistakes), err=True)
-        sys.exit(1)
-    click.echo(f"OK: {', '.join(accounts)}")
+    with closing(make_exporter(config, shard=the_shard(shard, total_shards))) as exporter:
+        exporter.refresh(timeout)
+        accept = "application/openmetrics-text; version=1.0.0" if openmetrics else ""
+        for piece in exporter.exposition.render(accept).pieces:
+            click.echo(piece.text, nl=False)
+        if not all(map(exporter.is_up, exporter.accounts)):
+            sys.exit(1)
 
 
 @main.command()

@@ -103,6 +103,12 @@ config_option = _option(
     help="Configuration file; without one, LIVEPEER_API_KEY and QENCODE_TASK_TOKENS make an account each.",
 )
 
+web_config_option = _option(
+    "--web.config.file",
+    type=click.Path(path_type=Path),
+    help="File that asks for TLS, users and headers, in the format of Prometheus' exporters.",
+)
+
 web_options = _together(
     _option(
         "--web.listen-address",
@@ -112,11 +118,7 @@ web_options = _together(
         metavar="ADDRESS",
         help="Where to serve: host:port, :port or unix:/path; can be given several times.",
     ),
-    _option(
-        "--web.config.file",
-        type=click.Path(path_type=Path),
-        help="File that asks for TLS, users and headers, in the format of Prometheus' exporters.",
-    ),
+    web_config_option,
     _option(
         "--web.telemetry-path",
         default="/metrics",

@@ -29,6 +29,7 @@ def open_ledger(
 
     from exporter.tracking.database import Database
     from exporter.tracking.database_ledger import DatabaseLedger
+    from exporter.tracking.set_aside import SetAside
 
     try:
         database = Database(url)
@@ -48,6 +49,8 @@ def open_ledger(
             " each needs a file of its own"
         )
     ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
+    if database.path:
+        telemetry.ledger_set_aside(SetAside(database.path).count)
     claim = Claim(database.path) if database.path else None
     if claim and not claim.take():
         if not shard.alone:

@@ -43,6 +43,11 @@ class Family:
     labels: tuple[str, ...]
     buckets: tuple[float, ...] = ()
 
+    @property
+    def base(self) -> str:
+        """The name as OpenMetrics has it in a `# TYPE` line: of a counter, without `_total`."""
+        return self.name.removesuffix("_total") if self.kind is Kind.COUNTER else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class TaskFamily:
@@ -237,6 +242,11 @@ LEDGER_DEGRADED: Final = _gauge(
     "1 while the ledger can't be written and what is new is kept in memory only.",
     (),
 )
+LEDGER_SET_ASIDE: Final = _gauge(
+    "transcoding_exporter_ledger_set_aside_files",
+    "Damaged ledgers that were set aside and still lie beside the one in use.",
+    (),
+)
 TOKEN_SOURCE_UP: Final = _gauge(
     "transcoding_token_source_up",
     "1 if the source of tokens was last read; if not, its last good list stays in force.",
@@ -250,6 +260,11 @@ RELOAD_SUCCESSFUL: Final = _gauge(
 RELOAD_TIMESTAMP: Final = _gauge(
     "transcoding_exporter_config_last_reload_success_timestamp_seconds",
     "When the configuration was last read without a mistake.",
+    (),
+)
+WEB_RELOAD_SUCCESSFUL: Final = _gauge(
+    "transcoding_exporter_web_config_last_reload_successful",
+    "1 if the file of --web.config.file was last read without a mistake, and what it names; 1 without one.",
     (),
 )
 
@@ -279,8 +294,10 @@ FAMILIES: Final = (
     TOKEN_SOURCE_UP,
     SERIES_DROPPED,
     LEDGER_DEGRADED,
+    LEDGER_SET_ASIDE,
     BUILD_INFO,
     RELOAD_SUCCESSFUL,
     RELOAD_TIMESTAMP,
+    WEB_RELOAD_SUCCESSFUL,
 )
 """All of them, in the order of the documentation."""

@@ -57,8 +57,12 @@ class Telemetry:
             *(self._polls, self._poll_duration, self._last_success, self._token_source_up),
         )
         self._ledger_degraded = _gauge(families.LEDGER_DEGRADED, registry)
+        self._ledger_set_aside = _gauge(families.LEDGER_SET_ASIDE, registry)
         self._reload_successful = _gauge(families.RELOAD_SUCCESSFUL, registry)
         self._reload_timestamp = _gauge(families.RELOAD_TIMESTAMP, registry)
+        self._web_reload_successful = _gauge(families.WEB_RELOAD_SUCCESSFUL, registry)
+        # Without such a file, nothing in it can be wrong.
+        self._web_reload_successful.set(1)
         _gauge(families.BUILD_INFO, registry).labels(__version__, platform.python_version()).set(1)
 
     def watch(self, account: Account) -> None:
@@ -107,6 +111,10 @@ class Telemetry:
         """Tell whether what is new is kept in memory only, because the ledger fails."""
         self._ledger_degraded.set(degraded)
 
+    def ledger_set_aside(self, count: Callable[[], int]) -> None:
+        """Ask `count` at each scrape how many damaged ledgers lie beside the one in use; it may not raise."""
+        self._ledger_set_aside.set_function(count)
+
     @_of_watched
     def polled(self, account: Account, outcome: Outcome) -> None:
         """Count a poll by its outcome."""
@@ -142,6 +150,10 @@ class Telemetry:
         """Tell that the configuration was read without a mistake."""
         self._reload_successful.set(1)
         self._reload_timestamp.set(at)
+
+    def web_configured(self, successful: bool) -> None:
+        """Tell whether the web configuration was read without a mistake; if not, the one before stays."""
+        self._web_reload_successful.set(successful)
 
 
 def _gauge(family: Family, registry: CollectorRegistry) -> Gauge:

@@ -15,7 +15,6 @@ TOKENS: Final = "/api/v1/qencode/<account>/tokens"
 _JSON_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 

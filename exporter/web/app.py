@@ -7,14 +7,14 @@ from typing import Final
 
 import structlog
 from flask import Flask, Response, request
-from prometheus_client import CollectorRegistry
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from exporter.web.admin import MAX_BODY, GivenTokens, Reload, json_answer, lifecycle, token_api
 from exporter.web.api import json_api
 from exporter.web.freshness import FreshBoard, Reporter
 from exporter.web.location import ROOT, Location, Mounted
-from exporter.web.negotiation import WORTH_PACKING, exposition, packed
+from exporter.web.negotiation import WORTH_PACKING, Metrics, exposition, packed
+from exporter.web.origin import SAFE, foreign
 from exporter.web.pages import pages
 from exporter.web.scrapes import Scrapes
 
@@ -37,7 +37,7 @@ class Site:
     """What the pages need.
 
     Attributes:
-        registry: The metrics.
+        metrics: Returns the metrics as an Accept header asks for them: their media type, and piece by piece.
         refresh: Brings them up to date within so many seconds.
         reporter: Tells what the pages and the JSON API show.
         telemetry_path: Where the metrics are.
@@ -48,7 +48,7 @@ class Site:
         location: Under which path it all is.
     """
 
-    registry: CollectorRegistry
+    metrics: Metrics
     refresh: Callable[[float], None]
     reporter: Reporter
     telemetry_path: str = "/metrics"
@@ -70,6 +70,7 @@ def create_app(site: Site) -> Flask:
     app.register_blueprint(lifecycle(site.reload))
     app.register_blueprint(token_api(site.tokens))
     _handle_errors(app)
+    app.before_request(_own_pages_only(site.location))
     app.after_request(_pack)
 
     scrapes = Scrapes(site.scrape_timeout_offset)
@@ -84,7 +85,7 @@ def create_app(site: Site) -> Flask:
         with scrapes.waiting(timeout) as seconds:
             site.refresh(seconds)
         with scrapes.rendering():
-            return exposition(request, site.registry)
+            return exposition(request, site.metrics)
 
     @app.get("/-/healthy")
     def healthy() -> Response:
@@ -95,6 +96,20 @@ def create_app(site: Site) -> Flask:
         return Response("Ready.\n", mimetype="text/plain")
 
     return app
+
+
+def _own_pages_only(location: Location) -> Callable[[], Response | None]:
+    def refuse() -> Response | None:
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        host = request.headers.get("Host", "")
+        if request.method in SAFE or not foreign(site, origin, host, location.origin):
+            return None
+        words = "a page of another site may not do this; leave the headers Origin and Sec-Fetch-Site out"
+        if request.path.startswith("/api/"):
+            return json_answer(403, {"error": words})
+        return Response(f"{words}\n", status=403, mimetype="text/plain")
+
+    return refuse
 
 
 def _pack(response: Response) -> Response:

@@ -1,28 +1,28 @@
 """From the event loop to the pages: a request takes a thread only when all of it has come.
 
 The loop reads and writes, waits for whoever is slow, and answers for our health. Everything else is done in
-threads, of which some only look at passwords.
+threads, of which some only look at passwords. Who may not ask is refused before its body is read.
 """
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from exporter.web.admin import MAX_BODY
-from exporter.web.gate import Gate
-from exporter.web.seats import Limits
+from exporter.web.gate import Gate, later, with_ours
+from exporter.web.seats import Limits, Seat
+from exporter.web.work import BusyError, Doormen, LeftError, work
 from exporter.web.wsgi import Answer, Scope, call, environment, headers, path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-T = TypeVar("T")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -36,17 +36,6 @@ _LINGER: Final = 1.0
 """Seconds in which who is still sending can read why we want no more; if we just hung up, it could not."""
 
 _log = structlog.get_logger()
-
-
-class Ending(Protocol):
-    """A connection that can be ended."""
-
-    def end(self) -> None:
-        """End it at once."""
-
-
-class _LeftError(Exception):
-    """Who asked has left."""
 
 
 class _UnwantedError(Exception):
@@ -78,15 +67,14 @@ class Bridge:
         self._api = api
         self._limits = limits
         self._workers = ThreadPoolExecutor(THREADS, "request")
-        self._doormen = ThreadPoolExecutor(2, "password")
-        self._unsent: dict[Ending, int] = {}
+        self._doormen = Doormen()
+        self._unsent: dict[Seat, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         try:
-            body = await self._body(scope, receive)
-            answer = await self._answer(scope, body, receive)
-        except _LeftError:
+            answer = await self._refusal(scope) or await self._answer(scope, receive)
+        except LeftError:
             return
         except _UnwantedError as error:
             answer = self._failure(scope, error.status, str(error), last=True)
@@ -98,8 +86,29 @@ class Bridge:
 
     def close(self) -> None:
         """Begin no request any more; nobody is waited for."""
-        for pool in (self._workers, self._doormen):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._doormen.close()
+
+    async def _refusal(self, scope: Scope) -> Answer | None:
+        """Return the answer to who is not let in."""
+        told, seat = headers(scope), _seat(scope)
+        authorization = told.get("authorization")
+        if self._gate.known(authorization):
+            refusal = self._gate.refusal(authorization)
+        else:
+            client = scope["client"][0] if scope["client"] else ""
+            try:
+                refusal = await self._doormen.look(
+                    client, seat.left, lambda: self._gate.refusal(authorization)
+                )
+            except BusyError:
+                refusal = later(1)
+        if refusal is None:
+            return None
+        head = (("Content-Type", "text/plain; charset=utf-8"), *refusal.headers)
+        # What of the body is still to come is not waited for.
+        last = "transfer-encoding" in told or int(told.get("content-length", 0)) > 0
+        return Answer(refusal.status, head, [f"{refusal.words}\n".encode()], last)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         too_large = _UnwantedError(
@@ -117,7 +126,7 @@ class Bridge:
                 while more:
                     message = await receive()
                     if message["type"] != "http.request":
-                        raise _LeftError
+                        raise LeftError
                     body += message["body"]
                     more = message["more_body"]
                     if len(body) > MAX_BODY:
@@ -126,22 +135,15 @@ class Bridge:
             raise _UnwantedError(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
         return bytes(body)
 
-    async def _answer(self, scope: Scope, body: bytes, receive: Receive) -> Answer:
-        authorization = headers(scope).get("authorization")
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        environ = environment(scope, await self._body(scope, receive))
+        if path(scope) in self._health:
+            # At once, in this thread: another one would have to compete with all that are at work.
+            return call(self._app, environ)
+        # All of the body is here: what comes now is that it has left. Asked for, or it would not be read.
         left = asyncio.ensure_future(receive())
         try:
-            if self._gate.known(authorization):
-                refused = self._gate.refusal(authorization)
-            else:
-                refused = await _work(self._doormen, left, lambda: self._gate.refusal(authorization))
-            if refused:
-                head = (("Content-Type", "text/plain; charset=utf-8"), *refused.headers)
-                return Answer(refused.status, head, f"{refused.words}\n".encode())
-            environ = environment(scope, body)
-            if path(scope) in self._health:
-                # At once, in this thread: another one would have to compete with all that are at work.
-                return call(self._app, environ)
-            return await _work(self._workers, left, lambda: call(self._app, environ))
+            return await work(self._workers, left, lambda: call(self._app, environ))
         finally:
             left.cancel()
 
@@ -150,18 +152,18 @@ class Bridge:
             kind, text = "application/json", json.dumps({"error": words})
         else:
             kind, text = "text/plain; charset=utf-8", f"{words}\n"
-        return Answer(status, (("Content-Type", kind),), text.encode(), last)
+        return Answer(status, (("Content-Type", kind),), [text.encode()], last)
 
     async def _deliver(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        seat: Ending = scope["state"]["seat"]
-        self._unsent[seat] = len(answer.body)
+        seat = _seat(scope)
+        self._unsent[seat] = answer.length
         self._make_room()
         try:
             await send(
                 {"type": "http.response.start", "status": answer.status, "headers": self._head(answer)}
             )
-            for start in range(0, len(answer.body), _PIECE):
-                await send(_piece(answer.body[start : start + _PIECE], more=True))
+            for parcel in _parcels(answer.body):
+                await send(_piece(parcel, more=True))
             if answer.last:
                 await _linger(receive)
             await send(_piece(b"", more=False))
@@ -169,17 +171,12 @@ class Bridge:
             self._unsent.pop(seat, None)
 
     def _head(self, answer: Answer) -> list[tuple[bytes, bytes]]:
-        # What the operator wants on every answer goes before what a page says.
-        ours: Mapping[str, tuple[str, str]] = {
-            name.lower(): (name, text) for name, text in self._gate.headers
-        }
-        found = [(name, text) for name, text in answer.headers if name.lower() not in ours]
-        found += [("Date", formatdate(usegmt=True)), ("Server", _NAME), *ours.values()]
+        found = [*answer.headers, ("Date", formatdate(usegmt=True)), ("Server", _NAME)]
         if not any(name.lower() == "content-length" for name, _ in found):
-            found.append(("Content-Length", str(len(answer.body))))
+            found.append(("Content-Length", str(answer.length)))
         if answer.last:
             found.append(("Connection", "close"))
-        return [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in found]
+        return with_ours(found, self._gate.headers)
 
     def _make_room(self) -> None:
         while len(self._unsent) > 1 and sum(self._unsent.values()) > self._limits.unsent:
@@ -188,18 +185,9 @@ class Bridge:
             oldest.end()
 
 
-async def _work(pool: Executor, left: asyncio.Future[Message], work: Callable[[], T]) -> T:
-    """Return the result of what a thread does; it is not begun if who asked has left before.
-
-    Raises:
-        _LeftError: who asked has left.
-    """
-    working = asyncio.get_running_loop().run_in_executor(pool, work)
-    await asyncio.wait((working, left), return_when=asyncio.FIRST_COMPLETED)
-    if not working.done():
-        working.cancel()
-        raise _LeftError
-    return working.result()
+def _seat(scope: Scope) -> Seat:
+    seat: Seat = scope["state"]["seat"]
+    return seat
 
 
 async def _linger(receive: Receive) -> None:
@@ -209,6 +197,21 @@ async def _linger(receive: Receive) -> None:
                 pass
     except TimeoutError:
         pass
+
+
+def _parcels(body: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield a body in parcels of one size; its parts are never joined, they may be large."""
+    parcel = bytearray()
+    for part in body:
+        rest = memoryview(part)
+        while len(parcel) + len(rest) >= _PIECE:
+            room = _PIECE - len(parcel)
+            yield bytes(parcel) + rest[:room]
+            parcel.clear()
+            rest = rest[room:]
+        parcel += rest
+    if parcel:
+        yield bytes(parcel)
 
 
 def _piece(body: bytes, *, more: bool) -> Message:

@@ -3,10 +3,13 @@
 What is relied on of uvicorn, beside what its documentation promises: that `H11Protocol` takes these
 arguments, keeps h11's state machine in `conn`, calls `on_response_complete` after each answer and
 `send_400_response` for what is no HTTP, and that `shutdown` ends the connection after the answer that is
-under way. tests/integration/test_server.py notices if a release changes that.
+under way. And of asyncio's `SSLProtocol`: that it calls `_on_handshake_complete` after a handshake, and that
+`_process_outgoing` writes what OpenSSL has to say. tests/integration/test_server.py notices if a release
+changes that.
 """
 
 import asyncio
+import contextlib
 import ssl
 from asyncio.sslproto import SSLProtocol
 from dataclasses import dataclass, field
@@ -18,8 +21,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from exporter.web.gate import Gate
-from exporter.web.seats import Limits, Seat, Seats
+from exporter.web.gate import Gate, with_ours
+from exporter.web.handshakes import Handshakes
+from exporter.web.listen import TcpAddress
+from exporter.web.seats import Seat, Seats
 
 _READ: Final = 16 * 1024
 """Bytes read at once: a record of TLS. What is kept for a connection that only talks is a multiple of it."""
@@ -38,6 +43,7 @@ class House:
         config: Uvicorn's.
         seats: The connections.
         gate: Who may connect.
+        handshakes: Tells of those that fail.
         state: Uvicorn's lists of connections and of answers under way.
         buffer: Where what comes is read to, one connection at a time.
     """
@@ -45,6 +51,7 @@ class House:
     config: Config
     seats: Seats
     gate: Gate
+    handshakes: Handshakes
     state: ServerState = field(default_factory=ServerState)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ)))
 
@@ -53,14 +60,18 @@ class House:
         seat = Seat(self.seats)
         if self.gate.tls is None:
             return _Plain(self, seat)
-        return _Encrypted(self.gate.tls, _Connection(self, seat), seat, self.seats.limits)
+        return _Encrypted(self.gate.tls, _Connection(self, seat), seat, self)
 
     def leave(self) -> bool:
         """End what can be ended by now; return whether all connections have ended."""
         for connection in list(self.state.connections):
             assert isinstance(connection, _Connection)  # noqa: S101 - we made them all
             connection.leave()
-        return not self.state.connections and not self.state.tasks
+        if self.state.connections or self.state.tasks:
+            return False
+        # Handshakes, under way or refused.
+        self.seats.end()
+        return True
 
 
 class _Connection(H11Protocol, asyncio.BufferedProtocol):
@@ -122,11 +133,16 @@ class _Connection(H11Protocol, asyncio.BufferedProtocol):
             self._await_head()
 
     def send_400_response(self, msg: str) -> None:
+        # In the middle of an answer there is no room for another one.
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            super().send_400_response(msg)
-        else:
-            # In the middle of an answer there is no room for another one.
-            self.transport.close()
+            head = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
+            answer = (
+                h11.Response(status_code=400, headers=with_ours(head, self._house.gate.headers)),
+                h11.Data(data=f"{msg}\n".encode()),
+                h11.EndOfMessage(),
+            )
+            self.transport.write(b"".join(self.conn.send(part) or b"" for part in answer))
+        self.transport.close()
 
     @property
     def _ahead(self) -> int:
@@ -182,17 +198,21 @@ class _Plain(_Seated, _Connection):
     """HTTP on a socket of its own."""
 
 
-class _Encrypted(_Seated, SSLProtocol):  # type: ignore[misc] # it only names an argument otherwise
+class _Encrypted(_Seated, SSLProtocol):
     """TLS between the socket and HTTP.
 
     It stands in for `create_server(ssl=...)`, which gives each connection a buffer of 256 KiB from its first
-    byte on, and tells nobody of it before the handshake is over.
+    byte on, tells nobody of it before the handshake is over, and hangs up without a word if that fails.
     """
 
     max_size = _READ
 
-    def __init__(self, tls: ssl.SSLContext, inner: _Connection, seat: Seat, limits: Limits) -> None:
+    def __init__(self, tls: ssl.SSLContext, inner: _Connection, seat: Seat, house: House) -> None:
         self.seat = seat
+        self._house = house
+        self._client = ""
+        self._handshake_over = False
+        limits = house.seats.limits
         super().__init__(
             seat.loop,
             inner,
@@ -203,3 +223,49 @@ class _Encrypted(_Seated, SSLProtocol):  # type: ignore[misc] # it only names an
             # Until then, what is left of an answer has to be taken.
             ssl_shutdown_timeout=limits.write,
         )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        match transport.get_extra_info("peername"):
+            case (str(host), int(port), *_):
+                self._client = str(TcpAddress(host, port))
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # type: ignore[override] # as in `_Seated`
+        if not self._handshake_over:
+            _log.debug("connection ended in its TLS handshake", client=self._client)
+        super().connection_lost(exc)
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        # Who left has failed in nothing, and reads nothing any more.
+        self._handshake_over = handshake_exc is None or isinstance(handshake_exc, ssl.SSLError)
+        if isinstance(handshake_exc, ssl.SSLError):
+            self._house.handshakes.failed(self._client, handshake_exc)
+            self._refuse()
+        else:
+            super()._on_handshake_complete(handshake_exc)
+
+    def _refuse(self) -> None:
+        """Send the alert that says why, and wait until the other side has left, or until the deadline."""
+        transport = self._transport
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - nothing else has a socket
+        self._process_outgoing()  # type: ignore[attr-defined] # it is left out of the library's types
+        transport.set_protocol(_Farewell(self, self._house))
+        with contextlib.suppress(OSError):
+            transport.write_eof()
+
+
+class _Farewell(asyncio.BufferedProtocol):
+    """Forgets what still comes on a connection: if it were left unread, our last words would be lost."""
+
+    def __init__(self, before: _Encrypted, house: House) -> None:
+        self._before = before
+        self._house = house
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._house.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        pass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._before.connection_lost(exc)

@@ -1,10 +1,9 @@
 """Who is let in, and over what: what the file of `--web.config.file` asks for, as it now stands on disk."""
 
-import math
 import ssl
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 import structlog
 
 from exporter.web.files import Files
+from exporter.web.gate import Refusal, later
 from exporter.web.rate_limit import TokenBucket
 from exporter.web.tls import RenewedContext, admits, server_context
 from exporter.web.users import Users, Verdict
@@ -22,32 +22,11 @@ _LOOK_EVERY: Final = 1.0
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer to who is not let in.
-
-    Attributes:
-        status: The HTTP status.
-        headers: Names and values of the headers that belong to it.
-        words: What a person may read.
-    """
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    words: str
-
-
 _UNAUTHORIZED: Final = Refusal(
     401,
     (("WWW-Authenticate", 'Basic realm="transcoding-exporter", charset="UTF-8"'),),
     "A user name and its password are wanted here.",
 )
-
-
-def _later(seconds: float) -> Refusal:
-    return Refusal(
-        429, (("Retry-After", str(max(1, math.ceil(seconds)))),), "Too many requests; try again later."
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +69,25 @@ class Guard:
         tls: What to listen with; it stays the same while the certificates change. None: not encrypted.
     """
 
-    def __init__(self, path: Path | None, *, look_every: float = _LOOK_EVERY) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        tell: Callable[[bool], None] = lambda _: None,
+        look_every: float = _LOOK_EVERY,
+    ) -> None:
         """Read the file.
 
         Args:
             path: The file; None lets everybody in.
+            tell: Told after each reading whether what is on disk is in force.
             look_every: Seconds between two looks at the files.
 
         Raises:
             WebConfigError: With every mistake there is.
         """
         self._path = path
+        self._tell = tell
         self._look_every = look_every
         self._lock = threading.Lock()
         self._mistakes: tuple[str, ...] = ()
@@ -108,6 +95,7 @@ class Guard:
         self._state = _put_into_force(config, None)
         self._next_look = time.monotonic() + look_every
         self.tls: ssl.SSLContext | None = RenewedContext(self._context) if self._state.context else None
+        tell(True)
 
     @property
     def mistakes(self) -> tuple[str, ...]:
@@ -140,16 +128,10 @@ class Guard:
         """
         now = self._now()
         if now.bucket and (seconds := now.bucket.take()):
-            return _later(seconds)
+            return later(seconds)
         if now.users is None:
             return None
-        match now.users.look_at(authorization):
-            case Verdict.RIGHT:
-                return None
-            case Verdict.WRONG:
-                return _UNAUTHORIZED
-            case Verdict.BUSY:
-                return _later(1)
+        return None if now.users.look_at(authorization) is Verdict.RIGHT else _UNAUTHORIZED
 
     def _context(self) -> ssl.SSLContext:
         context = self._now().context
@@ -182,9 +164,11 @@ class Guard:
             _log.info("web configuration reloaded", file=str(self._path))
         self._mistakes = ()
         self._state = _put_into_force(config, self._state)
+        self._tell(True)
 
-    def _refuse(self, tell: Any, mistakes: tuple[str, ...]) -> None:
+    def _refuse(self, log: Any, mistakes: tuple[str, ...]) -> None:
         if mistakes != self._mistakes:
             for mistake in mistakes:
-                tell("web configuration not reloaded, the one before stays", mistake=mistake)
+                log("web configuration not reloaded, the one before stays", mistake=mistake)
         self._mistakes = mistakes
+        self._tell(False)

@@ -1,35 +1,42 @@
 """Which form of an answer a client wants."""
 
-import gzip
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from flask import Request, Response
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
-_GZIP_LEVEL: Final = 1
+from exporter.pieces import Piece, gzipped
+
+Metrics = Callable[[str], tuple[str, Sequence[Piece]]]
+"""Returns the metrics as an Accept header asks for them: their media type, and their text in pieces."""
 
 WORTH_PACKING: Final = 1024
 """Bytes of a page from which on it is gzipped."""
 
 
-def exposition(request: Request, registry: CollectorRegistry) -> Response:
-    """Render the registry as the Accept headers ask: text or OpenMetrics, gzipped or not."""
-    try:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    except (TypeError, ValueError):
-        # The library does not expect a version that is no number.
-        encode, content_type = choose_encoder("")
-    response = Response(encode(registry), content_type=content_type, headers={"Vary": "Accept"})
-    return packed(request, response)
+def exposition(request: Request, metrics: Metrics) -> Response:
+    """Answer with the metrics, gzipped if the client reads that."""
+    content_type, pieces = metrics(request.headers.get("Accept", ""))
+    response = Response(content_type=content_type)
+    response.vary.add("Accept")
+    _pack(request, response, pieces)
+    return response
 
 
 def packed(request: Request, response: Response) -> Response:
     """Gzip an answer if the client reads that, and unless it is gzipped already."""
-    if "Content-Encoding" in response.headers or response.direct_passthrough:
-        return response
+    if "Content-Encoding" not in response.headers and not response.direct_passthrough:
+        _pack(request, response, [Piece(response.get_data())])
+    return response
+
+
+def _pack(request: Request, response: Response, pieces: Sequence[Piece]) -> None:
     response.vary.add("Accept-Encoding")
     if request.accept_encodings.best_match(["gzip", "identity"]) == "gzip":
-        response.set_data(gzip.compress(response.get_data(), _GZIP_LEVEL))
         response.headers["Content-Encoding"] = "gzip"
-    return response
+        body = gzipped(pieces)
+    else:
+        body = [piece.text for piece in pieces]
+    # Parts that nobody joins: they are large, and most of them are sent again by the next answer.
+    response.response = body
+    response.content_length = sum(map(len, body))

@@ -36,6 +36,7 @@ class Seat:
     Attributes:
         loop: Where it lives.
         waiting_since: When it began to wait for a request or a handshake; None while it waits for an answer.
+        left: Done once the connection is lost.
     """
 
     def __init__(self, seats: "Seats") -> None:
@@ -44,6 +45,7 @@ class Seat:
         self._transport: asyncio.Transport | None = None
         self._stuck: asyncio.TimerHandle | None = None
         self.waiting_since: float | None = self.loop.time()
+        self.left: asyncio.Future[None] = self.loop.create_future()
 
     def take(self, transport: asyncio.BaseTransport) -> None:
         """Begin: the connection stands."""
@@ -55,6 +57,7 @@ class Seat:
 
     def leave(self) -> None:
         """End: the connection is lost."""
+        self.left.set_result(None)
         self.unstuck()
         self._seats.remove(self)
 
@@ -99,3 +102,8 @@ class Seats:
     def remove(self, seat: Seat) -> None:
         """Free a seat."""
         self._taken.discard(seat)
+
+    def end(self) -> None:
+        """End all connections at once."""
+        for seat in tuple(self._taken):
+            seat.end()

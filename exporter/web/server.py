@@ -18,6 +18,7 @@ from exporter.web import systemd
 from exporter.web.bridge import Bridge
 from exporter.web.connection import House
 from exporter.web.gate import Gate, OpenGate
+from exporter.web.handshakes import Handshakes
 from exporter.web.listen import BACKLOG, Address, Listener, listen
 from exporter.web.location import ROOT, Location
 from exporter.web.seats import Limits, Seats
@@ -93,7 +94,7 @@ class HttpServer:
             h11_max_incomplete_event_size=_MAX_HEAD,
         )
         config.load()
-        house = House(config, Seats(self._limits, self._loop), self._gate)
+        house = House(config, Seats(self._limits, self._loop), self._gate, Handshakes(self._loop))
         doors = [
             await self._loop.create_server(house.connect, sock=each.socket, backlog=BACKLOG)
             for each in self._listeners

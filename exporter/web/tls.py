@@ -68,7 +68,7 @@ def server_context(config: TlsConfig) -> ssl.SSLContext:
             context.load_verify_locations(cadata=config.client_ca.text)
         except ssl.SSLError as error:
             remedy = "write certificates in PEM, as the CA gives them out"
-            raise TlsError("client_ca", f"no certificate can be read: {_reason(error)}", remedy) from None
+            raise TlsError("client_ca", f"no certificate can be read: {reason(error)}", remedy) from None
     return context
 
 
@@ -105,11 +105,14 @@ def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> None:
                 remedy = "give the key that the certificate was made for"
                 raise TlsError("key", "does not belong to the certificate", remedy) from None
             remedy = "give a certificate and its key, both in PEM"
-            raise TlsError("cert", f"can't be used with its key: {_reason(error)}", remedy) from None
+            raise TlsError("cert", f"can't be used with its key: {reason(error)}", remedy) from None
 
 
-def _reason(error: ssl.SSLError) -> str:
-    return (error.reason or "unreadable").replace("_", " ").lower()
+def reason(error: ssl.SSLError) -> str:
+    """Say what OpenSSL found wrong, in words."""
+    words = (error.reason or "unreadable").replace("_", " ").lower()
+    detail = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
+    return f"{words}: {detail}" if detail else words
 
 
 @contextmanager

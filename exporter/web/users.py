@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hmac
-import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -18,11 +17,6 @@ from exporter.secret import Secret
 _REMEMBERED: Final = 1000
 """Wrong passwords whose digest is kept."""
 
-_PATIENCE: Final = 3.0
-
-AT_ONCE: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
-"""Passwords that are looked at in one moment. Each keeps a core busy, and some must be left for scrapes."""
-
 _LONGEST: Final = 72
 """Bytes of a password that bcrypt looks at, in every program; this library wants to be told."""
 
@@ -32,8 +26,6 @@ class Verdict(Enum):
 
     RIGHT = auto()
     WRONG = auto()
-    BUSY = auto()
-    """Too many others are being looked at: ask again."""
 
 
 class Users:
@@ -47,17 +39,14 @@ class Users:
         self,
         hashes: Mapping[str, Secret],
         check: Callable[[bytes, bytes], bool] = bcrypt.checkpw,
-        patience: float = _PATIENCE,
     ) -> None:
         """Let these users in.
 
         Args:
             hashes: The bcrypt hash of each user's password; there must be one.
             check: Whether a hash was made of a password.
-            patience: Seconds that a password waits for its turn.
         """
         self._check = check
-        self._patience = patience
         self._hashes = {user: secret.reveal() for user, secret in hashes.items()}
         self._cost = max(map(_cost, self._hashes.values()))
         # A digest can't be turned back into a password by who doesn't know this key.
@@ -65,7 +54,6 @@ class Users:
         self._lock = threading.Lock()
         self._right: dict[str, bytes] = {}
         self._wrong: OrderedDict[bytes, None] = OrderedDict()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def known(self, authorization: str | None) -> bool:
         """Whether `look_at` would answer at once."""
@@ -73,22 +61,11 @@ class Users:
         return given is None or self._remembered(*given) is not None
 
     def look_at(self, authorization: str | None) -> Verdict:
-        """Return what is to be thought of a header `Authorization`.
-
-        It may take as long as bcrypt does, and as it has to wait for others.
-        """
+        """Return what is to be thought of a header `Authorization`; it may take as long as bcrypt does."""
         given = credentials(authorization)
         if given is None:
             return Verdict.WRONG
-        if verdict := self._remembered(*given):
-            return verdict
-        if not self._turns.acquire(timeout=self._patience):
-            return Verdict.BUSY
-        try:
-            # Another thread may have found it out in the meantime.
-            return self._remembered(*given) or self._find_out(*given)
-        finally:
-            self._turns.release()
+        return self._remembered(*given) or self._find_out(*given)
 
     def _find_out(self, user: str, password: bytes) -> Verdict:
         digest = self._digest(user, password)

@@ -26,14 +26,19 @@ class Answer:
     Attributes:
         status: The HTTP status.
         headers: Names and values.
-        body: All of it.
+        body: All of it, in parts.
         last: Whether the connection ends with it.
     """
 
     status: int
     headers: Sequence[tuple[str, str]]
-    body: bytes
+    body: Sequence[bytes]
     last: bool = False
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.body))
 
 
 def environment(scope: Scope, body: bytes) -> "WSGIEnvironment":
@@ -110,4 +115,4 @@ def call(app: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
         if close := getattr(body, "close", None):
             close()
     ((status, found),) = begun
-    return Answer(int(status.split(" ", 1)[0]), found, b"".join(chunks))
+    return Answer(int(status.split(" ", 1)[0]), found, chunks)

@@ -58,7 +58,7 @@ def serving(
 ) -> Iterator[Api]:
     with exporting(clock, *accounts, metrics=metrics) as exporter:
         site = Site(
-            exporter.registry,
+            exporter.exposition.render,
             exporter.refresh,
             Reporter(exporter),
             location=location,

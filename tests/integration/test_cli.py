@@ -16,6 +16,7 @@ import requests
 
 from exporter import __version__
 from exporter.simulator import Fault, FaultKind, Simulator
+from tests.pki import HASH, Authority
 from tests.processes import EXPORTER, exporting, free_port, run, running, wait_until
 from tests.scraping import openmetrics_families, read, scrape
 
@@ -85,9 +86,11 @@ def test_when_asked_for_help_then_it_lists_the_commands(flag: str) -> None:
     [
         ("serve", ["--config.file", "--web.listen-address", "--web.telemetry-path", "--log.level"]),
         ("serve", ["--storage.path", "--web.enable-lifecycle", "--web.enable-admin-api"]),
+        ("serve", ["--web.config.file", "--web.external-url", "--web.route-prefix", "--web.grafana-url"]),
+        ("serve", ["--shard K", "--total-shards N", "--log.format [logfmt|json]"]),
         ("demo", ["--web.listen-address", "--seed", "--speed", "--mood [healthy|ordinary|failing|outage]"]),
         ("scrape", ["--config.file", "--timeout", "--openmetrics", "--log.format [logfmt|json]"]),
-        ("check-config", ["--config.file", "[FILE]"]),
+        ("check-config", ["--config.file", "--web.config.file", "[FILE]"]),
     ],
 )
 def test_when_a_command_is_asked_for_help_then_it_lists_its_flags(command: str, flags: list[str]) -> None:
@@ -117,7 +120,7 @@ def test_given_a_good_file_when_checked_then_it_is_ok(config: str) -> None:
 
     assert (result.returncode, result.stdout, result.stderr) == (
         0,
-        "OK: qencode/vod (1 tokens), livepeer/studio\n",
+        "OK: qencode/vod (1 token), livepeer/studio\n",
         "",
     )
 
@@ -143,27 +146,92 @@ def test_given_no_file_when_checked_then_the_environment_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "place", "words"),
     [
-        (None, "No such file or directory"),
-        ('["token"]', "Expected `object`, got `str`"),
-        ("[[", "neither JSON nor YAML"),
+        (None, "config.yml:1: qencode[0].task_tokens_file: ", "No such file or directory"),
+        ('["token"]', "tokens.json:1: [0]: ", "a single value is written here"),
+        ("[[", "tokens.json:2: ", "neither JSON nor YAML"),
     ],
 )
-def test_given_a_token_file_that_cannot_be_read_when_checked_then_it_is_told(
-    tmp_path: Path, content: str | None, words: str
+def test_given_a_token_file_that_cannot_be_read_when_checked_then_it_is_told_with_its_place(
+    tmp_path: Path, content: str | None, place: str, words: str
 ) -> None:
-    tokens = tmp_path / "tokens.json"
     if content is not None:
-        tokens.write_text(content)
-    config = tmp_path / "config.yml"
-    config.write_text("qencode: [{name: vod, task_tokens_file: tokens.json}]")
+        (tmp_path / "tokens.json").write_text(content)
+    path = written(tmp_path, "qencode: [{name: vod, task_tokens_file: tokens.json}]\n")
 
-    result = run("check-config", str(config))
+    result = run("check-config", path)
 
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr.startswith(f"qencode account vod: task_tokens_file: {tokens}: ")
+    assert result.stderr.startswith(f"{tmp_path}/{place}")
     assert words in result.stderr
+
+
+WEB_BROKEN = """\
+    basic_auth_user: {}
+    tls_server_config: {cert_file: no.crt, key_file: no.key}
+    """
+
+
+def test_given_a_good_web_configuration_when_checked_then_it_is_ok_and_says_who_may_come_in(
+    tmp_path: Path, config: str
+) -> None:
+    web, authority = tmp_path / "web.yml", Authority(tmp_path / "pki")
+    certificate, key = authority.issue("server", "127.0.0.1")
+    tls = f"tls_server_config: {{cert_file: {certificate}, key_file: {key}}}\n"
+    for text, door in (
+        ("{}", "no TLS, no users"),
+        (tls, "TLS, no users"),
+        (f"{tls}basic_auth_users: {{alice: {HASH}}}", "TLS, 1 user"),
+        (f"basic_auth_users: {{alice: {HASH}, bob: {HASH}}}", "no TLS, 2 users"),
+    ):
+        web.write_text(text)
+        alone = run("check-config", f"--web.config.file={web}")
+
+        assert (alone.returncode, alone.stdout, alone.stderr) == (0, f"OK: {web} ({door})\n", "")
+    both = run("check-config", config, f"--web.config.file={web}")
+    assert (both.returncode, both.stderr) == (0, "")
+    assert both.stdout == f"OK: qencode/vod (1 token), livepeer/studio, {web} (no TLS, 2 users)\n"
+
+
+def test_given_a_broken_web_configuration_when_checked_then_every_mistake_is_told_with_its_place(
+    tmp_path: Path,
+) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text(dedent(WEB_BROKEN))
+
+    result = run("check-config", f"--web.config.file={web}")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    unreadable = "cannot be read: No such file or directory; name a file that this process may read"
+    assert result.stderr.splitlines() == [
+        f"{web}:1: basic_auth_user: unknown key; did you mean basic_auth_users?",
+        f"{web}:2: tls_server_config.cert_file: {tmp_path}/no.crt {unreadable}",
+        f"{web}:2: tls_server_config.key_file: {tmp_path}/no.key {unreadable}",
+    ]
+
+
+def test_given_mistakes_in_both_files_when_checked_then_all_are_told_at_once(tmp_path: Path) -> None:
+    path, web = written(tmp_path, BROKEN), tmp_path / "web.yml"
+    web.write_text("nonsense: 1")
+
+    result = run("check-config", f"--config.file={path}", f"--web.config.file={web}")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    places = [line.partition(": ")[0].rpartition(":")[0] for line in result.stderr.splitlines()]
+    assert set(places[:-1]) == {path}
+    assert places[-1] == str(web)
+
+
+def test_given_a_web_configuration_beside_the_environment_when_checked_then_both_are(tmp_path: Path) -> None:
+    (tmp_path / "web.yml").write_text("{}")
+
+    result = run("check-config", f"--web.config.file={tmp_path}/web.yml", QENCODE_TASK_TOKENS="one,a token")
+
+    assert (result.returncode, result.stdout) == (
+        0,
+        f"OK: qencode/default (3 tokens), {tmp_path}/web.yml (no TLS, no users)\n",
+    )
 
 
 # --- scrape --------------------------------------------------------------------------------------------

@@ -555,6 +555,34 @@ def test_given_a_certificate_whose_key_is_not_there_yet_then_the_pair_before_is_
         assert mistakes(door) == ()
 
 
+def test_after_each_reading_it_tells_whether_what_is_on_disk_is_in_force(
+    authority: Authority, path: Path
+) -> None:
+    told: list[bool] = []
+    path.write_text(TLS)
+    with Door(Guard(path, tell=told.append, look_every=0.0)) as door:
+        assert told == [True]
+        key = authority.folder / "server.key"
+        good = key.read_text()
+
+        key.write_text("no key")
+        door.ask(authority.trusted())
+        assert told[-1:] == [False]
+        key.write_text(good)
+        door.ask(authority.trusted())
+        assert told[-1:] == [True]
+        path.write_text("{}")
+        door.ask(authority.trusted())
+        assert told[-1:] == [False]
+
+
+def test_given_no_file_then_nothing_in_it_is_wrong() -> None:
+    told: list[bool] = []
+    Guard(None, tell=told.append)
+
+    assert told == [True]
+
+
 @pytest.mark.parametrize(("first", "then", "verb"), [(TLS, "{}", "removed"), ("{}", TLS, "added")])
 def test_given_tls_that_comes_or_goes_then_it_says_that_a_restart_is_needed_and_serves_as_before(
     authority: Authority, path: Path, logs: Logs, first: str, then: str, verb: str

@@ -99,6 +99,30 @@ def test_given_the_demo_when_sighup_comes_or_it_is_asked_to_reload_then_it_goes_
         assert "Traceback" not in process.stderr
 
 
+# --- The web configuration -----------------------------------------------------------------------------
+
+WEB_LOADED = "transcoding_exporter_web_config_last_reload_successful"
+
+
+def test_given_no_web_configuration_then_nothing_in_it_is_wrong(simulator: Simulator, path: Path) -> None:
+    with serving(write(path, qencode(simulator, "t1"))) as exporter:
+        assert exporter.scrape().value(WEB_LOADED) == 1
+
+
+def test_given_a_web_configuration_that_is_refused_then_a_metric_says_so_until_it_is_mended(
+    simulator: Simulator, path: Path, tmp_path: Path
+) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+    with serving(write(path, qencode(simulator, "t1")), f"--web.config.file={web}") as exporter:
+        assert exporter.scrape().value(WEB_LOADED) == 1
+        web.write_text("nonsense: 1\n")
+        wait_until(lambda: exporter.scrape().value(WEB_LOADED) == 0, 20, "the metric tells of the mistake")
+        assert exporter.loaded() == 1, "the other configuration has none"
+        web.write_text("{}\n")
+        wait_until(lambda: exporter.scrape().value(WEB_LOADED) == 1, 20, "the metric tells that it is mended")
+
+
 # --- Accounts come, change and go ----------------------------------------------------------------------
 
 

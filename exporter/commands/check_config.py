@@ -1,0 +1,62 @@
+"""The command `check-config`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from exporter.flags import config_option, web_config_option
+
+if TYPE_CHECKING:
+    from exporter.commands.checking import Checked
+    from exporter.web.web_config import WebConfig
+
+_ACCOUNTS: Final = ("LIVEPEER_API_KEY", "QENCODE_TASK_TOKENS")
+"""The environment variables that make an account each."""
+
+
+@click.command("check-config")
+@config_option
+@web_config_option
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def check_config(config_file: Path | None, web_config_file: Path | None, file: Path | None) -> None:
+    """Check a configuration.
+
+    FILE can stand for --config.file. What --web.config.file names is checked along with it, or on its own.
+    Prints every mistake, and exits with 1 if there is one.
+    """
+    if file and config_file:
+        raise click.UsageError("the file is named twice: by --config.file and as an argument")
+    from exporter.commands.checking import check
+
+    found = []
+    if file or config_file or not web_config_file or any(map(os.environ.get, _ACCOUNTS)):
+        found.append(check(file or config_file, os.environ))
+    if web_config_file:
+        found.append(_check_web(web_config_file))
+    for line in (str(each) for one in found for each in (*one.mistakes, *one.notes)):
+        click.echo(line, err=True)
+    if any(one.mistakes for one in found):
+        sys.exit(1)
+    click.echo(f"OK: {', '.join(each for one in found for each in one.accounts)}")
+
+
+def _check_web(path: Path) -> "Checked":
+    from exporter.commands.checking import Checked
+    from exporter.web.web_config import WebConfigError, load_settled
+
+    try:
+        config, _ = load_settled(path)
+    except WebConfigError as error:
+        return Checked(error.mistakes)
+    return Checked(accounts=[f"{path} ({_door(config)})"])
+
+
+def _door(config: "WebConfig") -> str:
+    """Say who is let in, and over what: an `OK` alone would not tell that a section is missing."""
+    users = len(config.basic_auth_users)
+    return (
+        f"{'TLS' if config.tls_server_config else 'no TLS'}, {users or 'no'} user{'' if users == 1 else 's'}"
+    )

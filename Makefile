@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint format generate lock screenshots clean
+.PHONY: run test lint format generate lock screenshots bench clean
 
 ## Serve: CONFIG=file or credentials in the environment watch the real services; otherwise the demo.
 run: .venv/installed
@@ -48,6 +48,10 @@ lock: .venv/installed
 ## Take the pictures of the status page anew; needs Chromium.
 screenshots: .venv/installed
 	$(BIN)/python -m tests.screenshots
+
+## Measure how fast and frugal it is, against other ways; about five minutes, best on an idle machine.
+bench: .venv/installed
+	$(BIN)/python -m benchmarks
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'

@@ -1,104 +1,98 @@
-"""How long a start takes with a ledger that remembers much: `python benchmarks/ledger.py`.
+"""Part g: what it costs to remember: the commit of a poll, beside the whole poll."""
 
-Each figure is the best of a few starts of a new process, until the first scrape can be answered; `recall` is
-the part of it that makes the exporter, which reads the ledger.
-"""
-
-# ruff: noqa: T201, S603 - it prints a table, about processes of its own
-
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
+from prometheus_client import CollectorRegistry
+
+from benchmarks.figures import Figure, Pair, Unit, below, compared
+from benchmarks.provider import Addresses, Work, providing
+from benchmarks.scale import Scale
+from benchmarks.tasks import STUDIO
 from exporter.clock import SystemClock
-from exporter.model import PHASES, Account, Observation, Provider, State
-from exporter.tracking.database import Batch, Database
-from exporter.tracking.knowledge import Knowledge
-from exporter.tracking.tracker import Moment
+from exporter.config import LivepeerConfig, PollConfig, Secret
+from exporter.metrics.telemetry import Telemetry
+from exporter.poller import AccountPoller
+from exporter.services import Services
+from exporter.sharding import ALONE
+from exporter.tracking.database import Database
+from exporter.tracking.database_ledger import DatabaseLedger
+from exporter.tracking.knowledge import Change
+from exporter.tracking.ledger import Terms
+from exporter.tracking.tally import DEFAULT_BUCKETS
 
-STARTS = 5
-SIZES = ((0, 0), (5_000, 200), (50_000, 2_000), (200_000, 2_000))
-"""Finished and active tasks in the ledger."""
+KNOWN: Final = 10_000
+ACTIVE: Final = 200
+_PATIENCE: Final = 60.0
 
-VOD = Account(Provider.QENCODE, "vod")
-STUDIO = Account(Provider.LIVEPEER, "studio")
-_DAY = 86400.0
-
-_START = """
-import sys, time
-from exporter.assembly import Exporter
-from exporter.config import Config, LivepeerConfig, QencodeConfig, Secret, StorageConfig
-config = Config(
-    storage=StorageConfig(url=sys.argv[1]),
-    qencode=(QencodeConfig(name="vod", task_tokens=("a",)),),
-    livepeer=(LivepeerConfig(name="studio", api_key=Secret("key")),),
-)
-began = time.perf_counter()
-exporter = Exporter(config)
-print(time.perf_counter() - began, sum(account is not None for account in exporter.accounts))
-"""
+CASES: Final = {"no change": (0, 0), "50 changes": (50, 0), "1,000 new tasks": (0, 1_000)}
+"""How many tasks change and come before each poll."""
 
 
-def fill(path: Path, finished: int, active: int) -> None:
-    """Make a ledger that remembers so many tasks, half of them of each provider."""
-    now = SystemClock().time()
-    database = Database(f"sqlite:///{path}")
-    database.open()
-    for account in (VOD, STUDIO):
-        knowledge = Knowledge(account, now - 8 * _DAY)
-        ended = list(_observations(account, finished // 2, now, ended=True))
-        going_on = list(_observations(account, active // 2, now, ended=False))
-        knowledge.apply(knowledge.plan(Moment(now - _DAY, now - _DAY), observations=ended, position=now))
-        knowledge.apply(knowledge.plan(Moment(now, now), observations=going_on))
-        tasks, counts = knowledge.dump()
-        database.write([Batch(account, knowledge.opened, knowledge.position, dict(tasks), dict(counts))])
-    database.close()
+class _TimedLedger(DatabaseLedger):
+    """A ledger that measures itself."""
+
+    seconds = 0.0
+
+    def commit(self, change: Change) -> None:
+        started = time.perf_counter()
+        super().commit(change)
+        self.seconds += time.perf_counter() - started
 
 
-def _observations(account: Account, number: int, now: float, *, ended: bool) -> Iterator[Observation]:
-    livepeer = account.provider is Provider.LIVEPEER
-    phase = "completed" if ended else "running" if livepeer else "encoding"
-    for place in range(number):
-        at = now - _DAY - place if ended else now - place
-        yield Observation(
-            task=f"{place:08x}-{ended:d}000-4000-8000-{place:012x}",
-            task_type="upload" if livepeer else "transcode",
-            phase=phase,
-            state=PHASES[account.provider].get(phase, State.UNKNOWN),
-            dated=at,
-            progress=1.0 if ended else 0.5,
-            retries=0,
-            created=at - 300 if livepeer else None,
-            scheduled=at - 290 if livepeer else None,
-            updated=at if livepeer else None,
-            finished=at if livepeer and ended else None,
+class _Account:
+    """An account as the exporter polls it, with a ledger that measures itself."""
+
+    def __init__(self, addresses: Addresses, folder: Path) -> None:
+        clock, telemetry, poll = (
+            SystemClock(),
+            Telemetry(CollectorRegistry()),
+            PollConfig(min_poll_interval=0.0),
+        )
+        self._ledger = _TimedLedger(Database(f"sqlite:///{folder}/ledger.db"), clock, lambda _: None)
+        key = Secret(addresses.livepeer_key)
+        config = LivepeerConfig(name=STUDIO.name, base_url=addresses.livepeer_url, api_key=key)
+        services = Services(clock, telemetry, label=lambda _, task: task, given=lambda _: {}, shard=ALONE)
+        self._poller = AccountPoller(
+            services.create(config, poll, keep=7 * 86400.0, begun=clock.steady()),
+            self._ledger.recall(STUDIO, Terms(poll.retention, DEFAULT_BUCKETS)),
+            self._ledger,
+            clock=clock,
+            telemetry=telemetry,
+            min_interval=poll.min_poll_interval,
         )
 
+    def poll(self) -> Pair:
+        """Poll once; return the seconds of its commits, and of all of it."""
+        self._ledger.seconds = 0.0
+        started = time.perf_counter()
+        poll = self._poller.begin()
+        if poll is None or not poll.done.wait(_PATIENCE):
+            raise RuntimeError("the poll does not end")
+        return self._ledger.seconds, time.perf_counter() - started
 
-def start(path: Path) -> tuple[float, float]:
-    """Start once; return the seconds of all of it, and of the recall."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _START, f"sqlite:///{path}"], check=True, capture_output=True, text=True
-    )
-    return time.perf_counter() - began, float(done.stdout.split()[-2])
-
-
-def main() -> None:
-    """Print the table."""
-    print(f"{'finished':>9} {'active':>7} {'file':>9} {'recall':>9} {'start to ready':>15}")
-    for finished, active in SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "ledger.db"
-            fill(path, finished, active)
-            figures = [start(path) for _ in range(STARTS)]
-            ready, recall = (min(column) for column in zip(*figures, strict=True))
-            size = path.stat().st_size / 1e6
-            print(f"{finished:9,} {active:7,} {size:6.1f} MB {1000 * recall:6.0f} ms {1000 * ready:12.0f} ms")
+    def close(self) -> None:
+        """Let go of what is open."""
+        self._poller.retire()
+        self._ledger.close()
 
 
-if __name__ == "__main__":
-    main()
+def measure(scale: Scale) -> Iterator[Figure]:
+    """Measure polls that bring nothing, some changes, and many new tasks."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        provider = stack.enter_context(providing(Work(KNOWN - ACTIVE, ACTIVE)))
+        account = _Account(provider.addresses, Path(folder))
+        stack.callback(account.close)
+        account.poll()
+        for case, (changing, new) in CASES.items():
+            measured = []
+            for _ in range(scale.rounds):
+                provider.change(changing, new)
+                measured.append(account.poll())
+            what = f"commits of a poll, {case}, against the whole poll"
+            yield compared("g", what, Unit.SECONDS, measured, below())

@@ -1,8 +1,7 @@
 """Puts the parts together: a configuration becomes accounts, a poller and a registry, and may change."""
 
-import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,24 +9,23 @@ import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from exporter.clock import SystemClock
-from exporter.config import Config, PollConfig, ShardBy, TaskLabel
+from exporter.config import Config, PollConfig, ShardBy
 from exporter.metrics import families
 from exporter.metrics.collector import TaskCollector
+from exporter.metrics.exposition import Exposition
 from exporter.metrics.telemetry import Telemetry
-from exporter.metrics.view import View
-from exporter.model import Account, Clock, Provider, State
+from exporter.metrics.view import Picture
+from exporter.model import Account, Clock, Provider
 from exporter.poller import AccountPoller, Poller
 from exporter.report.board import Board
 from exporter.services import AccountConfig, Services, account_of, sharded, share_of
 from exporter.sharding import ALONE, Shard, owner, token_key
 from exporter.storage import open_ledger
-from exporter.tracking.knowledge import Knowledge, Snapshot
+from exporter.tracking.knowledge import Knowledge
 from exporter.tracking.ledger import GivenToken, Terms
 from exporter.tracking.tally import Buckets
-from exporter.tracking.tokens import Labels
-
-HASH_LENGTH: Final = 12
-"""Hexadecimal digits of a token's SHA-256 that are shown with `task_label: hash`."""
+from exporter.tracking.token_labels import Labels
+from exporter.viewing import view_of
 
 CLOCK_STEP: Final = 1.0
 """Seconds by which the machine's clock must have moved before dates follow it."""
@@ -71,10 +69,11 @@ class Exporter:
         """
         # Prometheus' text format has no room for them: they would show as families of their own.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._started = self._config = config
+        self._started = config
         self._clock = clock or SystemClock()
-        self.registry = CollectorRegistry()
-        self.telemetry = Telemetry(self.registry)
+        self._asking = CollectorRegistry()
+        self.telemetry = Telemetry(self._asking)
+        ProcessCollector(registry=self._asking)
         self.shard = shard
         self._shard_by: dict[str, ShardBy] = {}
         self._ledger, self._claim = open_ledger(config.storage.url, self._clock, self.telemetry, shard)
@@ -85,11 +84,13 @@ class Exporter:
         )
         self._poller = Poller(self._clock)
         self._settings: dict[Account, _Settings] = {}
-        self._given: dict[Account, dict[str, GivenToken]] = {}
         self._ahead = 0.0
         self._lock = threading.Lock()
-        self.registry.register(TaskCollector(self._snapshots, self._view, self._to_date))
-        ProcessCollector(registry=self.registry)
+        self._view = view_of(config, self._buckets)
+        self.registry = CollectorRegistry(auto_describe=True)
+        self.registry.register(self._asking)
+        self.registry.register(TaskCollector(self._picture))
+        self.exposition = Exposition(self._picture, self._asking)
         self.reconfigure(config)
 
     @property
@@ -129,14 +130,15 @@ class Exporter:
             for account in old.keys() - wanted.keys():
                 old[account].retire()
                 self.telemetry.forget(account)
-            self._config, self._settings = config, wanted
+            self._view, self._settings = view_of(config, self._buckets), wanted
             _warn_of_restart(self._started, config)
         self.telemetry.configured(at=self._clock.time())
 
     def board(self) -> Board:
         """Return everything that is known at this moment, for people."""
         healths = {account.account: account.health for account in self._poller.accounts}
-        return Board(tuple(self._snapshots()), healths, self._view(), self._to_date())
+        picture = self._picture()
+        return Board(picture.snapshots, healths, picture.view, picture.to_date)
 
     def refresh(self, timeout: float) -> None:
         """Poll what is due, for at most `timeout` seconds."""
@@ -153,18 +155,16 @@ class Exporter:
     def is_up(self, account: Account) -> bool:
         """Whether the last poll of an account worked."""
         labels = dict(zip(families.UP.labels, account, strict=True))
-        return self.registry.get_sample_value(families.UP.name, labels) == 1
+        return self._asking.get_sample_value(families.UP.name, labels) == 1
 
     def label(self, provider: Provider, task: str) -> str:
         """Return what people may see of a task's id; a Qencode token is a capability as well."""
-        if provider is Provider.QENCODE and self._config.metrics.task_label is TaskLabel.HASH:
-            return hashlib.sha256(task.encode()).hexdigest()[:HASH_LENGTH]
-        return task
+        return self._view.label(provider, task)
 
     def given_tokens(self, account: Account) -> Mapping[str, GivenToken]:
         """Return the tokens that were given to an account. Raises `UnknownAccountError`."""
         with self._lock:
-            return dict(self._given_to(account))
+            return self._given_to(account)
 
     def give_token(self, account: Account, token: str, labels: Labels) -> bool:
         """Watch a token, or change its labels; return whether it is new.
@@ -181,17 +181,14 @@ class Exporter:
             before = given.get(token)
             after = GivenToken(labels, before.added if before else self._clock.steady())
             self._ledger.give(account, token, after)
-            given[token] = after
             return before is None
 
     def take_token(self, account: Account, token: str) -> bool:
         """Watch a token no longer; return whether it had been given. See `give_token` for what it raises."""
         with self._lock:
-            given = self._given_to(account)
-            if token not in given:
+            if token not in self._given_to(account):
                 return False
             self._ledger.take(account, token)
-            del given[token]
             return True
 
     def close(self) -> None:
@@ -220,8 +217,7 @@ class Exporter:
         share = share_of(settings.account, self.shard)
         terms = Terms(settings.poll.retention, self._buckets, self.shard, by_type=share.by_type)
         knowledge = self._ledger.recall(account, terms)
-        given = dict(self._ledger.tokens(account))
-        self._given[account] = given
+        given = self._ledger.tokens(account)
         if away := [token for token in given if not self._owns(account, token)]:
             _log.warning(
                 "tokens that were given belong to other shards now, give them to those",
@@ -260,32 +256,19 @@ class Exporter:
             label=lambda task: self.label(account.provider, task),
         )
 
-    def _given_to(self, account: Account) -> dict[str, GivenToken]:
+    def _given_to(self, account: Account) -> Mapping[str, GivenToken]:
         if account.provider is not Provider.QENCODE or account not in self._settings:
             raise UnknownAccountError(f"no account {account.name!r} of Qencode is configured")
-        return self._given[account]
+        return self._ledger.tokens(account)
 
     def _given_labels(self, account: Account) -> Mapping[str, Labels]:
         with self._lock:
-            return {token: given.labels for token, given in self._given.get(account, {}).items()}
+            return {token: given.labels for token, given in self._ledger.tokens(account).items()}
 
-    def _snapshots(self) -> Iterator[Snapshot]:
-        for account in self._poller.accounts:
-            yield account.knowledge.snapshot(self._clock.steady())
-
-    def _view(self) -> View:
-        metrics, stall = self._config.metrics, self._config.poll.stall_after
-        return View(
-            per_task=metrics.per_task,
-            max_task_series=metrics.max_task_series,
-            label=self.label,
-            stall_after={
-                State.QUEUED: stall.queued,
-                State.RUNNING: stall.running,
-                State.UNKNOWN: stall.unknown,
-            },
-            buckets=self._buckets,
-        )
+    def _picture(self) -> Picture:
+        now = self._clock.steady()
+        snapshots = (account.knowledge.snapshot(now) for account in self._poller.accounts)
+        return Picture(tuple(snapshots), self._view, self._to_date())
 
     def _to_date(self) -> float:
         """Return what to add to a steady time to make it a date of the present clock.

@@ -18,12 +18,12 @@ from exporter.providers.qencode import Qencode
 from exporter.providers.service import ApiError, Service
 from exporter.providers.transport import Transport
 from exporter.sharding import Shard, Share, token_key
+from exporter.tracking.token_labels import Labels
 from exporter.tracking.tokens import (
     FileSource,
     FixedSource,
     GivenSource,
     HttpSource,
-    Labels,
     Source,
     SourceError,
     Tokens,

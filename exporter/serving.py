@@ -1,5 +1,6 @@
 """Runs an exporter behind its web server, until a signal ends it."""
 
+import gc
 import os
 import signal
 import sys
@@ -31,6 +32,9 @@ _PATIENCE: Final = 3.0
 _GRACE: Final = 4.5
 """Seconds until the end of the process, whatever then is still under way."""
 
+_GARBAGE: Final = 10_000
+"""New objects after which Python looks for garbage; its 700 are no match for pages of a thousand tasks."""
+
 _log = structlog.get_logger()
 
 ReadConfig = Callable[[], Config]
@@ -61,6 +65,7 @@ def serve(exporter: Exporter, flags: WebFlags, read_config: ReadConfig | None, b
     except ListenError as error:
         exporter.close()
         raise click.ClickException(str(error)) from None
+    _settle()
     server.start()
     _greet(exporter, server, flags, banner)
     systemd.notify("READY=1")
@@ -72,10 +77,16 @@ def serve(exporter: Exporter, flags: WebFlags, read_config: ReadConfig | None, b
     _stop(exporter, server)
 
 
+def _settle() -> None:
+    """Let the garbage collector leave alone what is there to stay: the modules are most of all objects."""
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
+
+
 def _server(exporter: Exporter, flags: WebFlags, reloader: "Reloader | None") -> HttpServer:
-    guard = Guard(flags.web_config_file)
+    guard = Guard(flags.web_config_file, tell=exporter.telemetry.web_configured)
     site = Site(
-        exporter.registry,
+        exporter.exposition.render,
         exporter.refresh,
         Reporter(exporter),
         telemetry_path=flags.web_telemetry_path,

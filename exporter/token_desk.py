@@ -8,7 +8,7 @@ from exporter.assembly import Exporter, OtherShardError, UnknownAccountError
 from exporter.model import Account, Provider
 from exporter.tracking.database_error import DatabaseError
 from exporter.tracking.ledger import GivenToken
-from exporter.tracking.tokens import is_token, label_mistake
+from exporter.tracking.token_labels import is_token, label_mistake
 from exporter.web.admin import RefusedError, Shown
 
 _NOT_GIVEN: Final = "no such token was given over this API"

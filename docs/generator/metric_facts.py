@@ -191,6 +191,7 @@ _OF_ASKING: Final = {
 _OF_OURSELVES: Final = {
     families.SERIES_DROPPED: Fact("transcoding_task_series_dropped 0", Since.FIRST_SCRAPE),
     families.LEDGER_DEGRADED: Fact("transcoding_exporter_ledger_degraded 0", Since.FIRST_SCRAPE),
+    families.LEDGER_SET_ASIDE: Fact("transcoding_exporter_ledger_set_aside_files 0", Since.FIRST_SCRAPE),
     families.BUILD_INFO: Fact(
         'transcoding_exporter_build_info{version="0.1.0",pythonversion="3.11.9"} 1', Since.FIRST_SCRAPE
     ),
@@ -200,6 +201,9 @@ _OF_OURSELVES: Final = {
     families.RELOAD_TIMESTAMP: Fact(
         "transcoding_exporter_config_last_reload_success_timestamp_seconds 1.795290004e+09",
         Since.FIRST_SCRAPE,
+    ),
+    families.WEB_RELOAD_SUCCESSFUL: Fact(
+        "transcoding_exporter_web_config_last_reload_successful 1", Since.FIRST_SCRAPE
     ),
 }
 

@@ -10,6 +10,7 @@ from prometheus_client import Metric
 from exporter.assembly import Exporter
 from exporter.config import Config, LivepeerConfig, QencodeConfig, Secret, StorageConfig
 from exporter.metrics.collector import TaskCollector
+from exporter.metrics.view import Picture
 from exporter.model import Account, FailureReason, Observation, Provider, State, Task
 from exporter.tracking.knowledge import Snapshot
 
@@ -88,7 +89,7 @@ def of_task(provider: Provider) -> OfTask:
 def _of(provider: Provider, seen: Observation) -> int:
     task = Task(seen, retries=seen.retries, changed=0.0, ended=0.0 if seen.state.terminal else None)
     snapshot = Snapshot(Account(provider, "account"), 0.0, (task,), {}, {})
-    return sum("task" in labels for labels in _labels(TaskCollector(lambda: [snapshot]).collect()))
+    return sum("task" in labels for labels in _labels(TaskCollector(lambda: Picture((snapshot,))).collect()))
 
 
 def _labels(metrics: Iterable[Metric]) -> Iterator[Mapping[str, str]]:

@@ -2,18 +2,16 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
-from prometheus_client import Metric
 from prometheus_client.samples import Exemplar
 
 from exporter.metrics import families
-from exporter.metrics.families import Family, Kind
-from exporter.metrics.view import Sight, View, failure
-from exporter.metrics.zeros import Labels, active_phases, known_counts
-from exporter.model import TASK_TYPES, FailureReason
-from exporter.tracking.knowledge import Snapshot
+from exporter.metrics.samples import BUCKET, Labels, Sample, Series
+from exporter.metrics.view import Picture, failure
+from exporter.metrics.zeros import active_phases, known_counts
+from exporter.model import TASK_TYPES, Account, FailureReason, State
 from exporter.tracking.tally import SUM, Tally, bound_label
 
 _COUNTERS: Final = {
@@ -32,37 +30,49 @@ _WITH_EXEMPLAR: Final = frozenset({Tally.FAILURES, *_HISTOGRAMS})
 _MAX_EXEMPLAR: Final = 128 - len("task")
 
 
-def fleet(snapshots: Sequence[Snapshot], view: View, to_date: float) -> Iterator[Metric]:
-    """Yield every family of the fleet.
-
-    Args:
-        snapshots: One of each account.
-        view: How to show them.
-        to_date: What to add to a steady time to make it a date.
-    """
-    tallies = _Tallies(snapshots, view, to_date)
-    yield metric(families.TASKS, _tasks(snapshots, tallies.labels(Tally.PHASE_ENTRIES)))
+def fleet(picture: Picture) -> Iterator[Series]:
+    """Yield every family of the fleet."""
+    tallies, groups = _Tallies(picture), _groups(picture)
+    yield Series(families.TASKS, _tasks(groups, tallies.labels(Tally.PHASE_ENTRIES)))
     for tally, family in _COUNTERS.items():
-        yield tallies.counter(tally, family)
+        yield Series(family, tallies.counter(tally))
     for tally, family in _HISTOGRAMS.items():
-        yield tallies.histogram(tally, family)
-    yield metric(families.STALLED, _stalled(snapshots, view))
-    yield metric(families.FAILED, _failed(snapshots))
-    yield metric(families.OLDEST_ACTIVE, _oldest(snapshots))
+        yield Series(family, tallies.histogram(tally))
+    yield Series(families.STALLED, _stalled(picture, groups))
+    yield Series(families.FAILED, _failed(picture, groups))
+    yield Series(families.OLDEST_ACTIVE, _oldest(picture))
 
 
-def metric(family: Family, samples: Iterable[tuple[Labels, float]]) -> Metric:
-    """Return a family with its samples, each by its label values."""
-    made = _empty(family)
-    for labels, value in samples:
-        made.add_sample(family.name, dict(zip(family.labels, labels, strict=True)), value)
-    return made
+class _Group(NamedTuple):
+    """What tasks have in common as far as the fleet goes."""
+
+    account: Account
+    task_type: str
+    phase: str
+    state: State
+    stalled: bool
+    failure: FailureReason | None
+
+
+def _groups(picture: Picture) -> Mapping[_Group, int]:
+    """Return how many tasks there are of each kind."""
+    groups = {}
+    for snapshot in picture.snapshots:
+        stalled = picture.sight(snapshot).stalled
+        # Plain tuples while there are as many as tasks.
+        counted = Counter(
+            (task.seen.task_type, task.seen.phase, task.seen.state, stalled(task), failure(task))
+            for task in snapshot.tasks
+        )
+        groups.update({_Group(snapshot.account, *group): number for group, number in counted.items()})
+    return groups
 
 
 class _Tallies:
     """The counters of all accounts, by tally and by labels, those that are still at 0 included."""
 
-    def __init__(self, snapshots: Iterable[Snapshot], view: View, to_date: float) -> None:
+    def __init__(self, picture: Picture) -> None:
+        view = picture.view
         self._bounds = {
             Tally.DURATION: view.buckets.duration,
             Tally.PHASE_DURATION: view.buckets.phase_duration,
@@ -70,7 +80,7 @@ class _Tallies:
         self._values: defaultdict[Tally, dict[Labels, float]] = defaultdict(dict)
         self._cells: defaultdict[Tally, dict[Labels, dict[str, float]]] = defaultdict(dict)
         self._exemplars: dict[tuple[Tally, Labels], Exemplar] = {}
-        for snapshot in snapshots:
+        for snapshot in picture.snapshots:
             account = snapshot.account
             for tally, labels in known_counts(account.provider):
                 if tally in _HISTOGRAMS:
@@ -83,31 +93,25 @@ class _Tallies:
                 label = view.label(account.provider, task)
                 if count.tally in _WITH_EXEMPLAR and len(label) <= _MAX_EXEMPLAR:
                     key = (count.tally, (*account, *count.labels))
-                    self._exemplars[key] = Exemplar({"task": label}, value, at + to_date)
+                    self._exemplars[key] = Exemplar({"task": label}, value, at + picture.to_date)
 
     def labels(self, tally: Tally) -> Iterable[Labels]:
         return self._values[tally]
 
-    def counter(self, tally: Tally, family: Family) -> Metric:
-        made = _empty(family)
+    def counter(self, tally: Tally) -> Iterator[Sample]:
         for labels, value in self._values[tally].items():
-            named = dict(zip(family.labels, labels, strict=True))
-            made.add_sample(family.name, named, value, exemplar=self._exemplars.get((tally, labels)))
-        return made
+            yield Sample(labels, value, exemplar=self._exemplars.get((tally, labels)))
 
-    def histogram(self, tally: Tally, family: Family) -> Metric:
-        made = _empty(family)
+    def histogram(self, tally: Tally) -> Iterator[Sample]:
         bounds = [bound_label(bound) for bound in (*self._bounds[tally], math.inf)]
         for labels, cells in self._cells[tally].items():
-            named = dict(zip(family.labels, labels, strict=True))
             so_far = 0.0
             for bound in bounds:
                 so_far += cells.get(bound, 0)
-                exemplar = self._exemplars.get((tally, (*labels, bound)))
-                made.add_sample(f"{family.name}_bucket", {**named, "le": bound}, so_far, exemplar=exemplar)
-            made.add_sample(f"{family.name}_count", named, so_far)
-            made.add_sample(f"{family.name}_sum", named, cells.get(SUM, 0))
-        return made
+                bucket = (*labels, bound)
+                yield Sample(bucket, so_far, BUCKET, self._exemplars.get((tally, bucket)))
+            yield Sample(labels, so_far, "_count")
+            yield Sample(labels, cells.get(SUM, 0), "_sum")
 
     def _add(self, labels: Labels, tally: Tally, number: float) -> None:
         if tally in _HISTOGRAMS:
@@ -117,53 +121,47 @@ class _Tallies:
             self._values[tally][labels] = number
 
 
-def _tasks(snapshots: Iterable[Snapshot], known: Iterable[Labels]) -> Iterable[tuple[Labels, float]]:
+def _samples(values: Mapping[Labels, float]) -> Iterable[Sample]:
+    return [Sample(labels, value) for labels, value in values.items()]
+
+
+def _tasks(groups: Mapping[_Group, int], known: Iterable[Labels]) -> Iterable[Sample]:
     tasks: Counter[Labels] = Counter(dict.fromkeys(known, 0))
-    for snapshot in snapshots:
+    for group, number in groups.items():
+        tasks[*group.account, group.task_type, group.phase, group.state] += number
+    return _samples(tasks)
+
+
+def _stalled(picture: Picture, groups: Mapping[_Group, int]) -> Iterable[Sample]:
+    stalled: Counter[Labels] = Counter()
+    for snapshot in picture.snapshots:
+        for task_type in TASK_TYPES[snapshot.account.provider]:
+            for phase in active_phases(snapshot.account.provider):
+                stalled[*snapshot.account, task_type, phase] = 0
+    for group, number in groups.items():
+        if not group.state.terminal:
+            stalled[*group.account, group.task_type, group.phase] += number * group.stalled
+    return _samples(stalled)
+
+
+def _failed(picture: Picture, groups: Mapping[_Group, int]) -> Iterable[Sample]:
+    failed: Counter[Labels] = Counter()
+    for snapshot in picture.snapshots:
+        for task_type in TASK_TYPES[snapshot.account.provider]:
+            for reason in FailureReason:
+                failed[*snapshot.account, task_type, reason] = 0
+    for group, number in groups.items():
+        if group.failure:
+            failed[*group.account, group.task_type, group.failure] += number
+    return _samples(failed)
+
+
+def _oldest(picture: Picture) -> Iterable[Sample]:
+    oldest: dict[Labels, float] = {}
+    for snapshot in picture.snapshots:
         for task in snapshot.tasks:
             seen = task.seen
-            tasks[*snapshot.account, seen.task_type, seen.phase, seen.state] += 1
-    return tasks.items()
-
-
-def _stalled(snapshots: Iterable[Snapshot], view: View) -> Iterable[tuple[Labels, float]]:
-    stalled: Counter[Labels] = Counter()
-    for snapshot in snapshots:
-        account = snapshot.account
-        sight = Sight(snapshot.at, 0.0, view.stall_after)
-        for task_type in TASK_TYPES[account.provider]:
-            for phase in active_phases(account.provider):
-                stalled[*account, task_type, phase] = 0
-        for task in snapshot.tasks:
-            if task.ended is None:
-                labels = (*account, task.seen.task_type, task.seen.phase)
-                stalled[labels] += sight.stalled(task)
-    return stalled.items()
-
-
-def _failed(snapshots: Iterable[Snapshot]) -> Iterable[tuple[Labels, float]]:
-    failed: Counter[Labels] = Counter()
-    for snapshot in snapshots:
-        account = snapshot.account
-        for task_type in TASK_TYPES[account.provider]:
-            for reason in FailureReason:
-                failed[*account, task_type, reason] = 0
-        for task in snapshot.tasks:
-            if failed_by := failure(task):
-                failed[*account, task.seen.task_type, failed_by] += 1
-    return failed.items()
-
-
-def _oldest(snapshots: Iterable[Snapshot]) -> Iterable[tuple[Labels, float]]:
-    oldest: dict[Labels, float] = {}
-    for snapshot in snapshots:
-        for task in snapshot.tasks:
-            if task.ended is None and task.seen.created is not None and not task.seen.awaits_file:
-                key = (*snapshot.account, task.seen.task_type, task.seen.state)
-                oldest[key] = min(task.seen.created, oldest.get(key, math.inf))
-    return oldest.items()
-
-
-def _empty(family: Family) -> Metric:
-    name = family.name.removesuffix("_total") if family.kind is Kind.COUNTER else family.name
-    return Metric(name, family.help, family.kind)
+            if task.ended is None and seen.created is not None and not seen.awaits_file:
+                key = (*snapshot.account, seen.task_type, seen.state)
+                oldest[key] = min(seen.created, oldest.get(key, math.inf))
+    return _samples(oldest)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
+from exporter.metrics.samples import Labels
 from exporter.model import PHASES, TASK_TYPES, FailureReason, MediaKind, Provider, State
 from exporter.tracking.tally import Tally
-
-Labels = tuple[str, ...]
 
 
 def known_counts(provider: Provider) -> Iterator[tuple[Tally, Labels]]:

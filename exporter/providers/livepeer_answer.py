@@ -15,11 +15,10 @@ from exporter.model import OTHER, PHASES, TASK_TYPES, Observation, Provider, Sta
 from exporter.providers.decoding import decode
 from exporter.providers.failures import classify, readable
 from exporter.providers.livepeer_media import media
+from exporter.providers.words import MAX_ID, MAX_PHASE, plain
 
 _PHASES: Final = PHASES[Provider.LIVEPEER]
 _TYPES: Final = frozenset(TASK_TYPES[Provider.LIVEPEER])
-_MAX_PHASE: Final = 64
-_MAX_ID: Final = 256
 _MAX_LINK: Final = 2048
 _MAX_RETRIES: Final = 1_000_000
 _MAX_MILLISECONDS: Final = 253_402_300_800_000.0  # the year 10000
@@ -47,6 +46,7 @@ class _Task(msgspec.Struct):
 
 
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_tasks: Final = msgspec.json.Decoder(list[_Task])
 _task: Final = msgspec.json.Decoder(_Task)
 
 
@@ -67,6 +67,16 @@ class Listing:
 
 def read_list(body: bytes) -> Listing:
     """Read a page. Raises `msgspec.DecodeError` if it is not a JSON array."""
+    try:
+        records = decode(_tasks, body)
+        tasks = tuple(_observe(task) for task in records if not task.deleted)
+    except msgspec.DecodeError:
+        return _read_one_by_one(body)
+    return Listing(len(records), tasks, ())
+
+
+def _read_one_by_one(body: bytes) -> Listing:
+    """Read a page on which something is wrong: the other records are worth having."""
     records = decode(_array, body)
     tasks, mistakes = [], []
     for record in records:
@@ -104,15 +114,16 @@ def next_cursor(link: str | None) -> str | None:
 
 def _observe(task: _Task) -> Observation:
     status = task.status
-    if not 0 < len(task.id) <= _MAX_ID or not task.id.isprintable():
+    if not 0 < len(task.id) <= MAX_ID or not task.id.isprintable():
         raise msgspec.ValidationError("an id that is empty, too long or not printable - at `$.id`")
-    state = _PHASES.get(status.phase, State.UNKNOWN)
+    phase = plain(status.phase, MAX_PHASE) or State.UNKNOWN
+    state = _PHASES.get(phase, State.UNKNOWN)
     updated = _seconds(status.updatedAt)
     message = readable(status.errorMessage)
     return Observation(
         task=task.id,
         task_type=task.type if task.type in _TYPES else OTHER,
-        phase=status.phase[:_MAX_PHASE] or State.UNKNOWN,
+        phase=phase,
         state=state,
         dated=0.0 if updated is None else updated,
         progress=_progress(state, status.progress),
@@ -123,9 +134,9 @@ def _observe(task: _Task) -> Observation:
         scheduled=_seconds(task.scheduledAt),
         updated=updated,
         finished=updated if state.terminal else None,
-        project=task.projectId or "",
-        input_asset=task.inputAssetId or "",
-        output_asset=task.outputAssetId or "",
+        project=plain(task.projectId or "", MAX_ID),
+        input_asset=plain(task.inputAssetId or "", MAX_ID),
+        output_asset=plain(task.outputAssetId or "", MAX_ID),
         media=media(task.output) if state is State.COMPLETED else (),
     )
 

@@ -33,10 +33,15 @@ def unfold(
             done.put(error)
 
     running = 0
-    while waiting or running:
+
+    def start() -> None:
+        nonlocal running
         while waiting and running < concurrency:
             threading.Thread(target=run, args=(waiting.popleft(),), daemon=True).start()
             running += 1
+
+    start()
+    while running:
         outcome = done.get()
         running -= 1
         if isinstance(outcome, Exception):
@@ -44,4 +49,5 @@ def unfold(
         results, more = outcome
         # Next, not last: what was begun is finished first.
         waiting.extendleft(reversed(more))
+        start()
         yield from results

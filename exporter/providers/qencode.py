@@ -21,6 +21,7 @@ from exporter.providers.parallel import unfold
 from exporter.providers.qencode_answer import Refusal, Statuses, Verdict, lags, read
 from exporter.providers.qencode_calls import Call, batches
 from exporter.providers.qencode_masters import Masters
+from exporter.providers.qencode_roster import Roster
 from exporter.providers.qencode_tokens import Tokens, UnknownTokens, Watched, veiled, veiled_status
 from exporter.providers.service import ApiError, Gone, Known, Label, Page, Part, TokenTelemetry, Trouble
 from exporter.providers.transport import Transport
@@ -103,7 +104,7 @@ class Qencode:
             show=lambda text, token: veiled(text, (token,), label),
         )
         self._unknown = UnknownTokens(clock)
-        self._left: dict[str, float] = {}
+        self._roster = Roster()
         self._halvings: Iterator[None] = iter(())
 
     @property
@@ -123,14 +124,16 @@ class Qencode:
             self.account, {source: source not in failures for source in self._tokens.sources}
         )
         for source, words in failures.items():
-            yield Trouble(_source_error(f"{source}: {words}; the last good list, if there was one, stays"))
+            words = f"{source}: {words}; the last good list, if there was one, stays"
+            yield Trouble(
+                ApiError(words, reason=ErrorReason.INVALID_RESPONSE, endpoint=Endpoint.QENCODE_TOKENS)
+            )
         yield Gone(self._forget(known, watched))
         for task in known.active.values():
             if self._masters.of(task.id) is None:
                 # Told to an earlier process: to ask elsewhere would take its tasks back to a quick look.
                 self._masters.learn(task.id, task.seen.master)
-        due = (token for token in watched if token not in known.tasks or token in known.active)
-        calls = list(self._calls(due))
+        calls = list(self._calls(self._roster.due(known)))
         if not calls:
             # Nothing to ask is an answer: the account is not down because a source of tokens is.
             yield Page(())
@@ -144,14 +147,16 @@ class Qencode:
     def _forget(self, known: Known, watched: Mapping[str, Watched]) -> tuple[str, ...]:
         """Return the tasks to forget: those that have been unwatched, or unknown to the API, for too long."""
         now = self._clock.monotonic()
-        self._left = {token: self._left.get(token, now) for token in known.tasks if token not in watched}
+        self._roster.update(watched, known, now)
         self._unknown.keep(watched.keys())
         self._masters.keep(known.active.keys() & watched.keys())
         unknown = self._unknown.entries
-        since = [*self._left.items(), *((token, entry.since) for token, entry in unknown.items())]
-        return tuple(
+        since = [*self._roster.left.items(), *((token, entry.since) for token, entry in unknown.items())]
+        gone = tuple(
             token for token, start in since if token in known.tasks and now - start > self._keep(token, known)
         )
+        self._roster.forgotten(gone)
+        return gone
 
     def _keep(self, token: str, known: Known) -> float:
         return self._retention if token in known.active else max(ENDED_KEPT, self._retention)
@@ -310,11 +315,5 @@ class Qencode:
 
     def _tell_unknown(self, tokens: Collection[str]) -> None:
         if tokens:
-            example = self._label(min(tokens))
-            _log.warning(
-                "tokens unknown to the API", account=str(self.account), number=len(tokens), task=example
-            )
-
-
-def _source_error(message: str) -> ApiError:
-    return ApiError(message, reason=ErrorReason.INVALID_RESPONSE, endpoint=Endpoint.QENCODE_TOKENS)
+            account, example = str(self.account), self._label(min(tokens))
+            _log.warning("tokens unknown to the API", account=account, number=len(tokens), task=example)

@@ -15,8 +15,9 @@ from exporter.model import Account
 from exporter.sharding import ALONE, Share, read_share
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
 from exporter.tracking.database_schema import ACCOUNTS, COUNTS, TASKS, TOKENS, bring_up_to_date
-from exporter.tracking.knowledge import PackedTask
 from exporter.tracking.ledger import GivenToken
+from exporter.tracking.packing import PackedTask
+from exporter.tracking.set_aside import COMPANIONS
 from exporter.tracking.tally import Count, Tally
 
 _BUSY_SECONDS: Final = 5.0
@@ -124,7 +125,7 @@ class Database:
         if self.path is None:
             return None
         with _translated(self._url):
-            for companion in ("-wal", "-shm", ""):
+            for companion in COMPANIONS:
                 file = self.path.with_name(self.path.name + companion)
                 if file.exists():
                     file.rename(file.with_name(f"{self.path.name}.{suffix}{companion}"))

@@ -13,12 +13,15 @@ from typing import Final
 import structlog
 
 from exporter.model import Account, Clock, Provider
+from exporter.tracking.bounds import bounds_rows, fitting
 from exporter.tracking.database import Batch, Database, StoredAccount
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
 from exporter.tracking.handover import first_share, hand_over, held
-from exporter.tracking.knowledge import Change, Knowledge, PackedTask, pack
+from exporter.tracking.knowledge import Change, Knowledge
 from exporter.tracking.ledger import GivenToken, Terms
-from exporter.tracking.tally import Buckets, Count, Tally, bound_label
+from exporter.tracking.packing import PackedTask
+from exporter.tracking.set_aside import suffix
+from exporter.tracking.tally import Count
 
 RETRY_INTERVAL: Final = 10.0
 """Seconds between two attempts to write to a database that fails."""
@@ -47,6 +50,7 @@ class DatabaseLedger:
         self._shares: dict[Account, str] = {}
         self._dropped: dict[Account, Collection[str]] = {}
         self._waiting: dict[Account, Batch] = {}
+        self._written: dict[Account, tuple[float | None, str | None, float | None]] = {}
         self._opened = False
         self._given: dict[Account, dict[str, GivenToken]] = {}
         self._bounds: Mapping[Count, float] = {}
@@ -68,7 +72,7 @@ class DatabaseLedger:
                 return known
         stored = self._load(account)
         now, share = self._clock.steady(), terms.share(account)
-        counts, mended = _fitting(stored.counts if stored else {}, terms.buckets)
+        counts, mended = fitting(stored.counts if stored else {}, terms.buckets)
         former, adopted = (stored.share, stored.adopted) if stored else (first_share(share), None)
         handover = hand_over(share, former, adopted, now)
         tasks = stored.tasks if stored else {}
@@ -88,7 +92,7 @@ class DatabaseLedger:
             self._known[account] = knowledge
             self._shares[account] = str(share)
             self._dropped[account] = tasks.keys() - kept.keys()
-            self._bounds = _bounds_rows(terms.buckets)
+            self._bounds = bounds_rows(terms.buckets)
             if stored is None or mended:
                 # Not the new share yet: if this process ends before its first answer, the next one adopts.
                 self._waiting[account] = Batch(
@@ -115,11 +119,13 @@ class DatabaseLedger:
     def commit(self, change: Change) -> None:
         """Write a change, and what waits; if the database fails, it waits on."""
         with self._lock:
+            if self._says_nothing_new(change):
+                return
             batch = self._waiting.setdefault(change.account, Batch(change.account, change.opened))
             batch.position = change.position
             batch.share, batch.adopted = self._standing(change.account)
             batch.tasks.update(dict.fromkeys(self._dropped.pop(change.account, ())))
-            batch.tasks.update((task.id, pack(task)) for task in change.tasks)
+            batch.tasks.update(change.packed)
             batch.tasks.update(dict.fromkeys(change.gone))
             batch.counts.update(change.counts)
             self._flush()
@@ -142,6 +148,17 @@ class DatabaseLedger:
         with self._lock:
             self._at_once(lambda: self._database.delete_token(account, token))
             self._given.get(account, {}).pop(token, None)
+
+    def _says_nothing_new(self, change: Change) -> bool:
+        """Whether a change is written already, with all that goes with it: most polls bring no news."""
+        account = change.account
+        return (
+            change.empty
+            and not self._waiting
+            and not self._dropped.get(account)
+            and self._written.get(account) == (change.position, *self._standing(account))
+            and self._database.in_place()
+        )
 
     def _standing(self, account: Account) -> tuple[str, float | None]:
         """Return what is watched of an account, as text, and when tasks were last adopted."""
@@ -216,6 +233,8 @@ class DatabaseLedger:
         except DatabaseError as error:
             self._fail(error)
             return
+        for account, batch in self._waiting.items():
+            self._written[account] = (batch.position, batch.share, batch.adopted)
         self._waiting.clear()
         if self._failing:
             self._failing = False
@@ -250,8 +269,7 @@ class DatabaseLedger:
 
     def _set_aside(self, error: DamagedError) -> None:
         """Keep a damaged file under another name: somebody may want to look into it."""
-        suffix = f"damaged-{datetime.fromtimestamp(self._clock.time(), UTC):%Y%m%dT%H%M%SZ}"
-        kept = self._database.set_aside(suffix)
+        kept = self._database.set_aside(suffix(datetime.fromtimestamp(self._clock.time(), UTC)))
         _log.error("ledger is damaged, it is set aside and a new one begun", error=str(error), kept=str(kept))
 
 
@@ -268,39 +286,3 @@ def _opened(account: Account, stored: StoredAccount | None, now: float) -> float
     if stored.opened <= now:
         return stored.opened
     return 0.0 if read else now
-
-
-_BOUNDS: Final[Mapping[Tally, Callable[[Buckets], tuple[float, ...]]]] = {
-    Tally.DURATION: lambda buckets: buckets.duration,
-    Tally.PHASE_DURATION: lambda buckets: buckets.phase_duration,
-}
-
-
-_BOUNDS_ROW: Final = "bounds"
-"""Stands where the labels of a histogram would, in the row that says which bounds its buckets have."""
-
-
-def _bounds_rows(buckets: Buckets) -> dict[Count, float]:
-    return {
-        Count(tally, (_BOUNDS_ROW, " ".join(map(bound_label, bounds(buckets))))): 0.0
-        for tally, bounds in _BOUNDS.items()
-    }
-
-
-def _fitting(
-    counts: Mapping[Count, float], buckets: Buckets
-) -> tuple[Mapping[Count, float], Mapping[Count, float | None]]:
-    """Leave out histograms whose bounds were others: their buckets can't be divided anew.
-
-    Returns:
-        The counters that fit, and what is to be written so that the others are gone for good.
-    """
-    rows = {count for count in counts if count.tally in _BOUNDS and count.labels[0] == _BOUNDS_ROW}
-    unfit = {count.tally for count in _bounds_rows(buckets) if count not in rows}
-    gone = [count for count in counts if count.tally in unfit]
-    for tally in sorted({count.tally for count in gone}):
-        _log.warning("histogram begins anew, its buckets were changed", histogram=tally)
-    fitting = {
-        count: number for count, number in counts.items() if count.tally not in unfit and count not in rows
-    }
-    return fitting, {**dict.fromkeys(gone), **(_bounds_rows(buckets) if unfit else {})}

@@ -22,13 +22,13 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
 _metadata = sa.MetaData()
 
 
-def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
-    """Return a table of things that belong to an account."""
+def _table(name: str, *columns: sa.Column[Any], rowid: bool = False) -> sa.Table:
+    """Return a table of things that belong to an account; `rowid` keeps SQLite's rows in their order."""
     account = (
         sa.Column("provider", sa.Text, primary_key=True),
         sa.Column("account", sa.Text, primary_key=True),
     )
-    return sa.Table(name, _metadata, *account, *columns, sqlite_with_rowid=False)
+    return sa.Table(name, _metadata, *account, *columns, sqlite_with_rowid=rowid)
 
 
 _schema = sa.Table("schema_version", _metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -45,6 +45,8 @@ TASKS = _table(
     sa.Column("task", sa.Text, primary_key=True),
     sa.Column("ended", sa.Double),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    # By their ids, which are random, a thousand new tasks would be spread over as many pages.
+    rowid=True,
 )
 COUNTS = _table(
     "counts",

@@ -9,7 +9,7 @@ import msgspec
 from exporter.model import Provider
 from exporter.sharding import Share
 from exporter.tracking.adoption import NONE, Adoption
-from exporter.tracking.knowledge import PackedTask
+from exporter.tracking.packing import PackedTask
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,54 +1,29 @@
 """What is known about one account's tasks, and the changes that it grows by."""
 
+import math
 import threading
-from collections import ChainMap, Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 
 from exporter.model import OTHER, PHASES, Account, Observation, State, Task, Transition
 from exporter.tracking.adoption import NONE, Adoption
+from exporter.tracking.packing import PackedTask, pack, unpack
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally, counts
 from exporter.tracking.tracker import Moment, advance
 
 MAX_UNKNOWN_PHASES: Final = 16
 """Phases outside the documentation that get a label of their own; any further one is `other`."""
 
-_log = structlog.get_logger()
-_pack = msgspec.json.Encoder().encode
-_unpack = msgspec.json.Decoder(Task).decode
-
-
 _OBSERVED: Final[Mapping[Tally, Callable[[Transition], float | None]]] = {
     Tally.DURATION: lambda transition: transition.duration,
     Tally.PHASE_DURATION: lambda transition: transition.phase_duration,
 }
-
-
-class PackedTask(NamedTuple):
-    """A task as it is stored: when it ended, and the rest, packed."""
-
-    ended: float | None
-    body: bytes
-
-
-def _unpacked(packed: PackedTask) -> Task | None:
-    """Unpack a task; None if its bytes have changed where they were stored: the others are worth more."""
-    try:
-        return _unpack(packed.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        _log.warning("a stored task can't be read, it is forgotten", error=str(error))
-        return None
-
-
-def pack(task: Task) -> PackedTask:
-    """Pack a task; small, because what has no value takes no room."""
-    return PackedTask(task.ended, _pack(task))
 
 
 class Exemplar(NamedTuple):
@@ -75,6 +50,7 @@ class Change:
         opened: When the account was first watched.
         position: How far it has now been read.
         tasks: New and changed tasks.
+        packed: The same, as they are stored.
         gone: Ids of tasks to forget.
         counts: Where the counters that moved now stand.
         exemplars: The tasks that moved them.
@@ -86,15 +62,23 @@ class Change:
     opened: float
     position: float | None
     tasks: tuple[Task, ...]
+    packed: Mapping[str, PackedTask]
     gone: tuple[str, ...]
     counts: Mapping[Count, float]
     exemplars: Mapping[Count, Exemplar]
     failed: tuple[Task, ...] = ()
 
+    @property
+    def empty(self) -> bool:
+        """Whether it leaves all tasks and counters as they are."""
+        return not (self.tasks or self.gone or self.counts)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One consistent picture of an account: the tasks that have series, and all counters.
+
+    What is not another object than in the snapshot before has not changed.
 
     Attributes:
         account: The account.
@@ -109,6 +93,14 @@ class Snapshot:
     tasks: tuple[Task, ...]
     counts: Mapping[Count, float]
     exemplars: Mapping[Count, Exemplar]
+
+
+class _Shown(NamedTuple):
+    """The tasks that have series, with which retention that is so, and until when (steady seconds)."""
+
+    tasks: tuple[Task, ...]
+    retention: float
+    until: float
 
 
 class Knowledge:
@@ -153,16 +145,18 @@ class Knowledge:
         self._active: dict[str, Task] = {}
         self._recent: dict[str, Task] = {}
         self._ended: dict[str, PackedTask] = {}
-        self._counts: dict[Count, float] = dict(counts)
-        self._exemplars: dict[Count, Exemplar] = {}
+        # Replaced, never changed: a snapshot holds the very same object until there is another.
+        self._counts: Mapping[Count, float] = dict(counts)
+        self._exemplars: Mapping[Count, Exemplar] = {}
+        self._shown = _Shown((), retention, until=-math.inf)
         self._unknown_phases = self._unknown(counts)
         self._position = position
         for task_id, packed in tasks.items():
             if packed.ended is None:
-                if task := _unpacked(packed):
+                if task := unpack(packed):
                     self._active[task_id] = _past(task, now)
             elif now - packed.ended < retention:
-                if task := _unpacked(packed):
+                if task := unpack(packed):
                     self._recent[task_id] = _past(task, now)
             else:
                 self._ended[task_id] = packed
@@ -180,14 +174,14 @@ class Knowledge:
     @property
     def tasks(self) -> Collection[str]:
         """The ids of all tasks that are remembered. For the thread that writes."""
-        return ChainMap[str, object](self._active, self._recent, self._ended)  # type: ignore[arg-type]
+        return _Ids((self._active, self._recent, self._ended))
 
     def task(self, task_id: str) -> Task | None:
         """Return what is known about a task. For the thread that writes."""
         if task := self._active.get(task_id) or self._recent.get(task_id):
             return task
         packed = self._ended.get(task_id)
-        return None if packed is None else _unpacked(packed)
+        return None if packed is None else unpack(packed)
 
     def ended_before(self, moment: float, most: int) -> tuple[str, ...]:
         """Return at most so many tasks that ended before a moment (steady seconds), the oldest first."""
@@ -233,6 +227,7 @@ class Knowledge:
             opened=self.opened,
             position=self._position if position is None else position,
             tasks=tuple(tasks.values()),
+            packed={task_id: pack(task) for task_id, task in tasks.items()},
             gone=tuple(task_id for task_id in gone if self.task(task_id)),
             counts={count: self._counts.get(count, 0) + number for count, number in added.items()},
             exemplars=exemplars,
@@ -248,33 +243,41 @@ class Knowledge:
                 self._ended.pop(task_id, None)
             for task in change.tasks:
                 (self._active if task.ended is None else self._recent)[task.id] = task
-            self._counts.update(change.counts)
-            self._exemplars.update(change.exemplars)
+            if change.counts:
+                self._counts = {**self._counts, **change.counts}
+                self._exemplars = {**self._exemplars, **change.exemplars}
             self._unknown_phases |= self._unknown(change.counts)
             self._position = change.position
+            if change.tasks or change.gone:
+                self._shown = self._shown._replace(until=-math.inf)
             for task in [task for task in self._recent.values() if not self._lately(task, change.at)]:
-                self._ended[task.id] = pack(self._recent.pop(task.id))
+                del self._recent[task.id]
+                # Most of a first look ended long ago, and were packed a moment ago.
+                self._ended[task.id] = change.packed.get(task.id) or pack(task)
 
     def snapshot(self, now: float) -> Snapshot:
-        """Return the present picture; `now` in steady seconds."""
+        """Return the present picture; `now` in steady seconds, never before that of an earlier one.
+
+        Whatever is the same as in the snapshot before is the very same object.
+        """
         with self._lock:
-            recent = (task for task in self._recent.values() if self._lately(task, now))
-            return Snapshot(
-                account=self.account,
-                at=now,
-                tasks=(*self._active.values(), *recent),
-                counts=dict(self._counts),
-                exemplars=dict(self._exemplars),
-            )
+            if now >= self._shown.until or self._shown.retention != self.retention:
+                self._shown = self._show(now)
+            return Snapshot(self.account, now, self._shown.tasks, self._counts, self._exemplars)
 
     def dump(self) -> tuple[Mapping[str, PackedTask], Mapping[Count, float]]:
         """Return everything, to be stored anew."""
         with self._lock:
             unpacked = (*self._active.values(), *self._recent.values())
-            return {**self._ended, **{task.id: pack(task) for task in unpacked}}, dict(self._counts)
+            return {**self._ended, **{task.id: pack(task) for task in unpacked}}, self._counts
+
+    def _show(self, now: float) -> "_Shown":
+        recent = [task for task in self._recent.values() if self._lately(task, now)]
+        first = min((task.ended for task in recent if task.ended is not None), default=math.inf)
+        return _Shown((*self._active.values(), *recent), self.retention, first + self.retention)
 
     def _lately(self, task: Task, now: float) -> bool:
-        return task.ended is None or now - task.ended < self.retention
+        return task.ended is None or now < task.ended + self.retention
 
     def _bounded(self, seen: Observation, phases: set[str]) -> Observation:
         """Keep the number of labels bounded, whatever words a provider comes up with."""
@@ -290,6 +293,22 @@ class Knowledge:
         documented = PHASES[self.account.provider]
         entered = {count.labels[1] for count in counts if count.tally is Tally.PHASE_ENTRIES}
         return {phase for phase in entered if phase not in documented}
+
+
+class _Ids(Collection[str]):
+    """The keys of several mappings that have none in common."""
+
+    def __init__(self, places: Sequence[Mapping[str, object]]) -> None:
+        self._places = places
+
+    def __contains__(self, task_id: object) -> bool:
+        return any(task_id in place for place in self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self._places)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._places))
 
 
 def _past(task: Task, now: float) -> Task:

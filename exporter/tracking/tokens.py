@@ -5,10 +5,11 @@ target is a token, and the group's labels are its custom ones. A source that fai
 and leaves the others alone. A token of several sources is one task.
 """
 
-import re
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -16,21 +17,15 @@ import structlog
 import yaml
 
 from exporter.model import Account, Clock
+from exporter.tracking.token_labels import Labels, custom_labels, is_token
 
 REFRESH_INTERVAL: Final = 10.0
 """Seconds for which what a discovery over HTTP answered is good."""
 
-MAX_LABELS: Final = 16
-"""Custom labels of one token; more are left out."""
-
-_TOKEN: Final = re.compile(r"[!-+\--~]{1,256}")
-_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_MAX_LABEL_VALUE: Final = 256
 _MAX_DEPTH: Final = 16
 _MAX_FILE: Final = 32 * 1024 * 1024
-_MAX_SHOWN: Final = 64
 
-Labels = Mapping[str, str]
+_NO_LABELS: Final[Labels] = MappingProxyType({})
 
 _log = structlog.get_logger()
 
@@ -51,6 +46,22 @@ class SourceError(Exception):
     """A source of tokens that can't be read; the message says why and is fit to be logged."""
 
 
+class FormatError(SourceError):
+    """A source that can be read, but says no list of tokens.
+
+    Attributes:
+        problem: What is wrong.
+        remedy: What would be right.
+    """
+
+    remedy: Final = 'write it like [{"targets": ["TOKEN"]}]'
+
+    def __init__(self, problem: str, file: Path | None = None) -> None:
+        """Tell what is wrong, and in which file if it is one."""
+        super().__init__(f"{file}: {problem}; {self.remedy}" if file else f"{problem}; {self.remedy}")
+        self.problem = problem
+
+
 class Source(Protocol):
     """A place where tokens come from."""
 
@@ -68,7 +79,7 @@ class FixedSource:
     name = "task_tokens"
 
     def __init__(self, tokens: Collection[str]) -> None:
-        self._tokens: Mapping[str, Labels] | None = {token: {} for token in tokens}
+        self._tokens: Mapping[str, Labels] | None = dict.fromkeys(tokens, _NO_LABELS)
 
     def read(self) -> Mapping[str, Labels] | None:
         """Return the tokens, once."""
@@ -110,9 +121,9 @@ class FileSource:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"line {mark.line + 1}: " if mark else ""
-            raise SourceError(f"{self._path}: {where}neither JSON nor YAML") from None
+            raise FormatError(f"{where}neither JSON nor YAML", self._path) from None
         except (msgspec.ValidationError, RecursionError) as error:
-            raise SourceError(f'{self._path}: {error}; write it like [{{"targets": ["TOKEN"]}}]') from None
+            raise FormatError(str(error), self._path) from None
 
 
 class HttpSource:
@@ -133,7 +144,7 @@ class HttpSource:
         try:
             return read_groups(msgspec.json.decode(self._fetch()))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise SourceError(str(error)) from None
+            raise FormatError(str(error)) from None
         finally:
             # From the end: one that takes as long as the interval must not be asked without a pause.
             self._good_until = self._clock.monotonic() + REFRESH_INTERVAL
@@ -152,58 +163,30 @@ class GivenSource:
     def __init__(self, tokens: Callable[[], Mapping[str, Labels]]) -> None:
         """Ask nothing yet; `tokens` returns what was given."""
         self._given = tokens
+        self._before: Mapping[str, Labels] | None = None
 
     def read(self) -> Mapping[str, Labels] | None:
-        """Return the tokens."""
-        return self._given()
+        """Return the tokens, if they are others than before."""
+        given = self._given()
+        if given == self._before:
+            return None
+        self._before = given
+        return given
 
 
 def read_groups(value: object) -> Mapping[str, Labels]:
     """Return the tokens of a list of target groups, with their labels. Raises `msgspec.ValidationError`."""
     tokens: dict[str, Labels] = {}
     for group in msgspec.convert(value, list[_Group]):
-        for token in group.targets:
-            tokens[token.strip()] = {**tokens.get(token.strip(), {}), **group.labels}
+        for token in map(str.strip, group.targets):
+            # Not a dictionary for each of 100,000 tokens.
+            tokens[token] = {**tokens[token], **group.labels} if token in tokens else group.labels
     return tokens
 
 
-def is_token(text: str) -> bool:
-    """Whether a text can be a token: it goes into a comma-separated list."""
-    return bool(_TOKEN.fullmatch(text))
-
-
-def label_mistake(labels: Labels) -> str | None:
-    """Return what keeps labels from standing on a metric, if anything does; see `custom_labels`.
-
-    >>> label_mistake({"customer-id": "7"})
-    "'customer-id' is not the name of a label: letters, digits and _, no digit first, no __ first"
-    """
-    for name, value in labels.items():
-        if not _LABEL.fullmatch(name) or name.startswith("__"):
-            shown = repr(name[:_MAX_SHOWN])
-            return f"{shown} is not the name of a label: letters, digits and _, no digit first, no __ first"
-        if len(value) > _MAX_LABEL_VALUE:
-            return f"the value of {name[:_MAX_SHOWN]} is longer than {_MAX_LABEL_VALUE} characters"
-    if len(labels) > MAX_LABELS:
-        return f"{len(labels)} labels; a token can have {MAX_LABELS}"
-    return None
-
-
-def custom_labels(labels: Labels) -> tuple[tuple[str, str], ...]:
-    """Return the labels that can stand on a metric, sorted.
-
-    Those that begin with `__` are not meant to, and others are bounded in number and length.
-    """
-    good = [
-        (name, value[:_MAX_LABEL_VALUE])
-        for name, value in sorted(labels.items())
-        if _LABEL.fullmatch(name) and not name.startswith("__")
-    ]
-    return tuple(good[:MAX_LABELS])
-
-
 def _load(text: bytes) -> object:
-    """Read JSON or YAML."""
+    """Read JSON or YAML, whatever the editor put in front."""
+    text = text.removeprefix(BOM_UTF8)
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -249,22 +232,33 @@ class Tokens:
         self._lists: dict[str, Mapping[str, Labels]] = {}
         self._since: dict[str, float] = {}
         self._failures: dict[str, str] = {}
+        self._current: Mapping[str, WatchedToken] | None = None
 
     def current(self) -> Mapping[str, WatchedToken]:
-        """Ask every source; return every token.
+        """Ask every source; return every token, and the very same object if nothing has changed.
 
         What a source brings at its first answer has been there since the beginning, as far as anybody can
         tell.
         """
         for source in self._sources:
             self._ask(source)
-        labels: dict[str, dict[str, str]] = {}
+        if self._current is None:
+            self._current = self._together()
+        return self._current
+
+    def _together(self) -> Mapping[str, WatchedToken]:
+        labels: dict[str, Labels] = {}
         # In the order of the sources, whichever of them answered first: the later one wins.
         for source in self._sources:
             for token, given in self._lists.get(source.name, {}).items():
-                labels.setdefault(token, {}).update(given)
+                labels[token] = {**labels[token], **given} if labels.get(token) else given
         self._since = {token: since for token, since in self._since.items() if token in labels}
-        return {token: WatchedToken(self._since[token], custom_labels(labels[token])) for token in labels}
+        # Most have the same as others: that is one object, where there may be 100,000.
+        same: dict[WatchedToken, WatchedToken] = {}
+        watched = (
+            (token, WatchedToken(self._since[token], custom_labels(labels[token]))) for token in labels
+        )
+        return {token: same.setdefault(one, one) for token, one in watched}
 
     @property
     def sources(self) -> Collection[str]:
@@ -293,4 +287,5 @@ class Tokens:
         mine = {token: labels for token, labels in good.items() if self._owns(token)}
         for token in mine:
             self._since.setdefault(token, since)
-        self._lists[source.name] = mine
+        if mine != self._lists.get(source.name):
+            self._lists[source.name], self._current = mine, None

@@ -53,6 +53,8 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "transcoding_token_source_up": ("gauge", A | {"source"}),
     "transcoding_task_series_dropped": ("gauge", set()),
     "transcoding_exporter_ledger_degraded": ("gauge", set()),
+    "transcoding_exporter_ledger_set_aside_files": ("gauge", set()),
+    "transcoding_exporter_web_config_last_reload_successful": ("gauge", set()),
     "transcoding_exporter_build_info": ("gauge", {"version", "pythonversion"}),
     "transcoding_exporter_config_last_reload_successful": ("gauge", set()),
     "transcoding_exporter_config_last_reload_success_timestamp_seconds": ("gauge", set()),

@@ -5,21 +5,25 @@ import json
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
 import structlog
+from prometheus_client import CollectorRegistry
 
+from exporter.metrics.telemetry import Telemetry
 from exporter.model import Account, Observation, Provider, State
 from exporter.sharding import Shard
+from exporter.storage import open_ledger
 from exporter.tracking.database import Batch, Database
 from exporter.tracking.database_error import DatabaseError, NewerSchemaError
 from exporter.tracking.database_ledger import RETRY_INTERVAL, DatabaseLedger
 from exporter.tracking.knowledge import Knowledge
 from exporter.tracking.ledger import GivenToken, Terms
+from exporter.tracking.set_aside import SetAside
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally
 from exporter.tracking.tracker import Moment
 from tests.integration import postgresql
@@ -146,6 +150,70 @@ def test_everything_that_was_committed_is_recalled(url: str, clock: Clock) -> No
     assert again.opened == knowledge.opened
     assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
     assert again.snapshot(clock.now).counts[FAILURES] == 1
+
+
+class TestPollsWithoutNews:
+    """Most polls bring none, and each commit would wait for the disk."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        return tmp_path / "ledger.db"
+
+    @pytest.fixture
+    def written(self, path: Path) -> Iterator[Callable[[], int]]:
+        """Another number whenever somebody else has written to the file."""
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            yield lambda: int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def test_are_not_written(self, path: Path, clock: Clock, written: Callable[[], int]) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING, progress=0.25), position=5.0)
+        before = written()
+
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING, progress=0.25), position=5.0)
+        watched.learn(knowledge)
+        watched.forget(knowledge, "nobody knows it")
+        assert written() == before
+
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING, progress=0.5))
+        assert written() != before
+
+    def test_are_written_if_the_account_has_been_read_further(
+        self, path: Path, clock: Clock, written: Callable[[], int]
+    ) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        watched.learn(knowledge, position=5.0)
+        before = written()
+
+        watched.learn(knowledge, position=6.0)
+
+        assert written() != before
+        watched.ledger.close()
+        assert Watched(f"sqlite:///{path}", clock).recall().position == 6.0
+
+    def test_are_written_if_the_first_answer_is_empty(self, path: Path, clock: Clock) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        opened = watched.recall().opened
+        clock.now += 60
+        watched.learn(watched.recall(), position=5.0)
+        watched.ledger.close()
+
+        clock.now += 60
+        again = Watched(f"sqlite:///{path}", clock).recall()
+        assert (again.opened, again.position) == (opened, 5.0)
+
+    def test_find_that_the_file_is_gone(self, path: Path, clock: Clock) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
+        path.unlink()
+
+        watched.learn(knowledge)
+
+        watched.ledger.close()
+        assert shown(Watched(f"sqlite:///{path}", clock).recall(), clock) == {"a": "encoding"}
 
 
 def test_accounts_are_kept_apart(url: str, clock: Clock) -> None:
@@ -394,6 +462,76 @@ class TestDamage:
         again = Watched(f"sqlite:///{path}", clock).recall()
         assert shown(again, clock) == {"a": "encoding", "b": "error"}
         assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
+
+
+ASIDE = "transcoding_exporter_ledger_set_aside_files"
+
+
+@contextlib.contextmanager
+def exposed(url: str, clock: Clock) -> Iterator[Callable[[], float | None]]:
+    """What the metric of the ledgers that were set aside shows, while a ledger is open."""
+    registry = CollectorRegistry()
+    ledger, claim = open_ledger(url, clock, Telemetry(registry))
+    try:
+        yield lambda: registry.get_sample_value(ASIDE)
+    finally:
+        ledger.close()
+        if claim:
+            claim.drop()
+
+
+class TestSetAside:
+    def test_given_a_ledger_that_is_damaged_then_a_metric_tells_until_it_is_moved_away(
+        self, tmp_path: Path, clock: Clock
+    ) -> None:
+        path, elsewhere = tmp_path / "ledger.db", tmp_path / "elsewhere"
+        path.write_bytes(b"no database" * 1000)
+        elsewhere.mkdir()
+
+        with exposed(f"sqlite:///{path}", clock) as shown:
+            assert shown() == 1
+        # It is a state, not an event: a restart changes nothing.
+        with exposed(f"sqlite:///{path}", clock) as shown:
+            assert shown() == 1
+            (kept,) = tmp_path.glob("ledger.db.damaged-*")
+            kept.rename(elsewhere / kept.name)
+            assert shown() == 0
+
+    def test_each_counts_once_with_all_that_belongs_to_it_and_no_other_ledgers_do(
+        self, tmp_path: Path, clock: Clock
+    ) -> None:
+        for name in (
+            "ledger.db.damaged-20261121T210000Z",
+            "ledger.db.damaged-20261121T210000Z-wal",
+            "ledger.db.damaged-20261121T210000Z-shm",
+            "ledger.db.damaged-20261122T090000Z",
+            "other.db.damaged-20261121T210000Z",
+            "ledger.db.backup",
+        ):
+            (tmp_path / name).touch()
+
+        with exposed(f"sqlite:///{tmp_path}/ledger.db", clock) as shown:
+            assert shown() == 2
+
+    def test_given_a_folder_that_can_not_be_listed_then_what_was_there_before_is_told(
+        self, tmp_path: Path
+    ) -> None:
+        folder, away = tmp_path / "data", tmp_path / "away"
+        folder.mkdir()
+        (folder / "ledger.db.damaged-20261121T210000Z").touch()
+        aside = SetAside(folder / "ledger.db")
+        assert aside.count() == 1
+
+        folder.rename(away)
+        folder.touch()
+        assert aside.count() == 1
+        folder.unlink()
+        assert aside.count() == 0, "there is no folder, so nothing is in it"
+
+    def test_a_ledger_that_is_in_order_or_no_file_has_none(self, url: str, clock: Clock) -> None:
+        for place in (url, "memory://"):
+            with exposed(place, clock) as shown:
+                assert shown() == 0
 
 
 @pytest.fixture

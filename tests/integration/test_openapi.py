@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import requests
 from jsonschema import Draft202012Validator
-from prometheus_client import CollectorRegistry
 
 from exporter import __version__
 from exporter.model import TASK_TYPES
@@ -91,7 +90,7 @@ def test_it_says_what_it_describes_and_where_that_is() -> None:
 
 def test_it_describes_every_page_of_the_api_and_no_other(clock: DrivenClock, simulator: Any) -> None:
     with watching(clock, livepeer_config(simulator)) as exporter:
-        site = Site(CollectorRegistry(), lambda _: None, Reporter(exporter))
+        site = Site(exporter.exposition.render, lambda _: None, Reporter(exporter))
         rules = create_app(site).url_map.iter_rules()
         served = {str(rule) for rule in rules if rule.endpoint.startswith("api.")}
 

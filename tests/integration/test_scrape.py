@@ -27,7 +27,7 @@ EVERY_SCRAPE = PollConfig(min_poll_interval=0)
 @contextmanager
 def serving(exporter: Exporter) -> Iterator[str]:
     """The URL of the metrics, served on a free port."""
-    site = Site(exporter.registry, exporter.refresh, Idle())
+    site = Site(exporter.exposition.render, exporter.refresh, Idle())
     server = create_server(create_app(site), TcpAddress("127.0.0.1", 0))
     server.start()
     try:
@@ -38,7 +38,7 @@ def serving(exporter: Exporter) -> Iterator[str]:
 
 def ask(exporter: Exporter) -> Scrape:
     """Scrape without a server; for tests in which no time passes."""
-    site = Site(exporter.registry, exporter.refresh, Idle())
+    site = Site(exporter.exposition.render, exporter.refresh, Idle())
     started = time.monotonic()
     answer = create_app(site).test_client().get("/metrics")
     return Scrape(answer.status_code, time.monotonic() - started, read(answer.text))

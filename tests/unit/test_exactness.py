@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exporter.metrics import families
+from exporter.metrics.collector import as_metric
 from exporter.metrics.fleet import fleet
-from exporter.metrics.view import View
+from exporter.metrics.view import Picture
 from exporter.model import Account, Observation, Provider, State
 from exporter.tracking.database import Database
 from exporter.tracking.database_ledger import DatabaseLedger
@@ -136,7 +137,7 @@ def shown(knowledge: Knowledge, now: float) -> Counter[tuple[str, ...]]:
 def consistent(knowledge: Knowledge, now: float) -> None:
     """What one scrape shows fits together."""
     snapshot = knowledge.snapshot(now)
-    metrics = {metric.name: list(metric.samples) for metric in fleet([snapshot], View(), 0.0)}
+    metrics = {metric.name: list(metric.samples) for metric in map(as_metric, fleet(Picture((snapshot,))))}
     assert sum(sample.value for sample in metrics[families.TASKS.name]) == len(snapshot.tasks)
     for family in (families.DURATION, families.PHASE_DURATION):
         samples = metrics[family.name]

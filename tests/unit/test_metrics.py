@@ -11,10 +11,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.collector import TaskCollector, choose
+from exporter.metrics.collector import TaskCollector
 from exporter.metrics.families import FAMILIES, Kind
+from exporter.metrics.tasks import choose
 from exporter.metrics.telemetry import Telemetry
-from exporter.metrics.view import View
+from exporter.metrics.view import Picture, View
 from exporter.model import (
     Account,
     Endpoint,
@@ -59,7 +60,7 @@ def registry(
 ) -> CollectorRegistry:
     registry = CollectorRegistry()
     snapshot = Snapshot(account, NOW, tuple(tasks), counts or {}, exemplars or {})
-    registry.register(TaskCollector(lambda: [snapshot], lambda: view or View(), lambda: to_date))
+    registry.register(TaskCollector(lambda: Picture((snapshot,), view or View(), to_date)))
     return registry
 
 
@@ -196,7 +197,8 @@ class TestTheCap:
 
     def shown(self, most: int) -> list[str]:
         snapshot = Snapshot(STUDIO, NOW, self.TASKS, {}, {})
-        return sorted(chosen.id for _, chosen in choose([snapshot], most))
+        picture = Picture((snapshot,), View(max_task_series=most))
+        return sorted(chosen.id for shown in choose(picture) for chosen in shown.tasks)
 
     def test_takes_the_active_ones_first_and_the_newest_of_them(self) -> None:
         assert self.shown(4) == ["ended", "middle", "new", "old"]

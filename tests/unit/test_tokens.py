@@ -1,5 +1,6 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -7,17 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from exporter.config_values import Token
 from exporter.model import Account, Provider
+from exporter.schema import InvalidValueError, Outside
 from exporter.simulator import SimulatedClock
+from exporter.tracking.token_labels import Labels, custom_labels, is_token
 from exporter.tracking.tokens import (
     REFRESH_INTERVAL,
+    FileSource,
     FixedSource,
+    FormatError,
+    GivenSource,
     HttpSource,
-    Labels,
     Source,
     SourceError,
     Tokens,
-    custom_labels,
     read_groups,
 )
 from tests.support import DrivenClock
@@ -137,6 +142,22 @@ def test_given_a_source_whose_first_answer_is_late_then_what_it_brings_was_there
     assert since(tokens) == {"a": START}
 
 
+def test_given_sources_that_say_nothing_else_then_the_very_same_tokens_are_returned(
+    clock: DrivenClock,
+) -> None:
+    given: dict[str, Labels] = {"given": {"customer": "acme"}}
+    tokens = watch(clock, ScriptedSource("file", ["a"], ["a"], None, ["b"]), GivenSource(lambda: dict(given)))
+
+    first, again, silent, other = (tokens.current() for _ in range(4))
+    given["given"] = {"customer": "initech"}
+    relabelled = tokens.current()
+
+    assert first is again is silent
+    assert (set(first), set(other)) == ({"a", "given"}, {"b", "given"})
+    assert other is not relabelled
+    assert relabelled["given"].labels == (("customer", "initech"),)
+
+
 def test_given_texts_that_are_no_tokens_then_they_are_left_out_and_only_their_number_is_logged(
     clock: DrivenClock,
 ) -> None:
@@ -163,6 +184,36 @@ def test_given_groups_then_their_targets_are_the_tokens() -> None:
 def test_given_anything_else_then_it_is_refused_without_repeating_it(value: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         read_groups(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- targets: [a]\n- targets: [", "line 3: neither JSON nor YAML"),
+        ('[{"targets": ["a"]}, {"targets": "b"}]', "Expected `array`, got `str` - at `$[1].targets`"),
+        ('[{"targets": [7]}]', "Expected `str`, got `int` - at `$[0].targets[0]`"),
+        ("", "Expected `array`, got `null`"),
+    ],
+)
+def test_given_a_file_with_a_mistake_then_its_place_and_what_to_write_are_told(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(text)
+
+    with pytest.raises(FormatError) as caught:
+        FileSource(file).read()
+
+    assert str(caught.value) == f'{file}: {told}; write it like [{{"targets": ["TOKEN"]}}]'
+
+
+@given(st.text(max_size=4) | st.text(alphabet="a~!, \x7f\n\u00e9", max_size=300))
+def test_given_any_text_then_it_is_a_token_to_all_sources_or_to_none(text: str) -> None:
+    try:
+        in_configuration = Token().parse(text, Outside({}, Path(), Path.read_text)) == text
+    except InvalidValueError:
+        in_configuration = False
+    assert is_token(text) is in_configuration
 
 
 # --- discovery over HTTP --------------------------------------------------------------------------------
@@ -195,7 +246,7 @@ def test_given_a_discovery_that_fails_then_it_is_not_asked_in_a_storm(clock: Dri
 def test_given_a_discovery_that_answers_no_list_then_the_source_failed(
     clock: DrivenClock, body: bytes
 ) -> None:
-    with pytest.raises(SourceError):
+    with pytest.raises(FormatError, match=r'; write it like \[{"targets": \["TOKEN"\]}\]$'):
         discovery(clock, [body]).read()
 
 

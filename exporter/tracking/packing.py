@@ -1,0 +1,33 @@
+"""A task as it is stored, and as it is kept in memory once it has no series any more."""
+
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from exporter.model import Task
+
+_log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Task).decode
+
+
+class PackedTask(NamedTuple):
+    """When a task ended, and the rest, packed."""
+
+    ended: float | None
+    body: bytes
+
+
+def pack(task: Task) -> PackedTask:
+    """Pack a task; small, because what has no value takes no room."""
+    return PackedTask(task.ended, _encode(task))
+
+
+def unpack(packed: PackedTask) -> Task | None:
+    """Unpack a task; None if its bytes have changed where they were stored: the others are worth more."""
+    try:
+        return _decode(packed.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _log.warning("a stored task can't be read, it is forgotten", error=str(error))
+        return None

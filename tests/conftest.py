@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -5,6 +6,9 @@ from hypothesis import HealthCheck, settings
 
 from exporter.simulator import SimulatedClock, Simulator
 from tests.support import START, DrivenClock
+
+# Who starts the tests in the background may have them ignore Ctrl-C, and so all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests don't time things: the machine may be busy.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -241,7 +241,7 @@ def test_the_wheel_alone_checks_a_configuration(installed: Installed, tmp_path: 
     good = installed.run("check-config", str(tmp_path / "good.yml"))
     bad = installed.run("check-config", str(tmp_path / "bad.yml"))
 
-    assert (good.returncode, good.stdout, good.stderr) == (0, "OK: qencode/vod (1 tokens)\n", "")
+    assert (good.returncode, good.stdout, good.stderr) == (0, "OK: qencode/vod (1 token)\n", "")
     assert (bad.returncode, bad.stdout) == (1, "")
     assert bad.stderr.startswith(f"{tmp_path}/bad.yml:1: ")
 

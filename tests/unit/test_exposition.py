@@ -110,6 +110,7 @@ class Value(NamedTuple):
     name: str
     labels: frozenset[tuple[str, str]]
     value: float
+    timestamp: object
     exemplar: tuple[object, ...] | None
 
 
@@ -123,8 +124,8 @@ class Said(NamedTuple):
 
 def said(metric: Metric) -> Said:
     samples = (
-        Value(name, frozenset(labels.items()), float(value), exemplar and _exemplar(exemplar))
-        for name, labels, value, _, exemplar, *_ in metric.samples
+        Value(name, frozenset(labels.items()), float(value), timestamp, exemplar and _exemplar(exemplar))
+        for name, labels, value, timestamp, exemplar, *_ in metric.samples
     )
     return Said(metric.type, metric.documentation, Counter(samples))
 
@@ -426,6 +427,68 @@ class Desk:
 A, B, C = (task(name) for name in "abc")
 
 
+FAILED = Count(Tally.FAILURES, ("transcode", "drm"))
+FIRST = Snapshot(VOD, NOW, (A, B), {FAILED: 2.0}, {FAILED: Exemplar("a", 1.0, NOW)})
+SECOND = Snapshot(STRANGE, NOW, (task("a", progress=0.5), C), {}, {})
+WHOLE = Picture((FIRST, SECOND), View(stall_after=STALLED, buckets=SMALL))
+
+
+def seen_at(at: float, picture: Picture) -> Picture:
+    return replace(picture, snapshots=tuple(replace(one, at=at) for one in picture.snapshots))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        replace(WHOLE, snapshots=(FIRST,)),
+        replace(WHOLE, snapshots=(FIRST, SECOND, Snapshot(STUDIO, NOW, (A,), {}, {}))),
+        replace(WHOLE, snapshots=(replace(FIRST, account=STRANGE), replace(SECOND, account=VOD))),
+        replace(WHOLE, snapshots=(replace(FIRST, tasks=(B,)), SECOND)),
+        replace(WHOLE, snapshots=(replace(FIRST, counts={FAILED: 3.0}), SECOND)),
+        replace(WHOLE, snapshots=(replace(FIRST, exemplars={FAILED: Exemplar("b", 1.0, NOW)}), SECOND)),
+        replace(WHOLE, view=replace(WHOLE.view, per_task=False)),
+        replace(WHOLE, view=replace(WHOLE.view, max_task_series=1)),
+        replace(WHOLE, view=replace(WHOLE.view, label=hashed)),
+        replace(WHOLE, view=replace(WHOLE.view, stall_after={State.RUNNING: 0.0})),
+        replace(WHOLE, view=replace(WHOLE.view, buckets=Buckets((1.0,), (2.0,)))),
+        replace(WHOLE, to_date=0.5),
+        seen_at(NOW + 4.9, WHOLE),
+        seen_at(NOW + 5.0, WHOLE),
+    ],
+    ids=[
+        *("account went", "account came", "accounts swapped", "task went", "counted", "exemplar"),
+        *("per_task", "max_task_series", "label", "stall_after", "buckets"),
+        *("clock", "time passed", "stalled"),
+    ],
+)
+def test_given_one_thing_is_otherwise_and_then_as_before_when_scraped_then_it_shows(after: Picture) -> None:
+    turns = [picture for picture in (WHOLE, after, WHOLE) for _ in FORMATS]
+    exposition = Exposition(iter(turns).__next__, OTHERS)
+
+    for picture, accept in zip(turns, FORMATS * 3, strict=True):
+        assert by_family(rendered(exposition, accept), accept) == by_family(expected(picture, accept), accept)
+
+
+@pytest.mark.parametrize("text", ODD, ids=ascii)
+def test_given_an_odd_text_wherever_one_can_be_when_scraped_then_it_is_told_as_it_is(text: str) -> None:
+    odd = task(
+        text,
+        phase=text,
+        state=State.UNKNOWN,
+        project=text,
+        created=1_795_294_800.123456,
+        labels=(("customer", text),),
+    )
+    entries = Count(Tally.PHASE_ENTRIES, ("transcode", text, "unknown"))
+    picture = Picture((Snapshot(VOD, NOW, (odd,), {entries: 2.0**53 - 1}, {}),), View(buckets=SMALL))
+
+    for accept in FORMATS:
+        families = by_family(rendered(Exposition(lambda: picture, OTHERS), accept), accept)
+        assert families == by_family(expected(picture, accept), accept)
+        (info,) = families["transcoding_task_info"].samples
+        assert {("task", text), ("project", text), ("customer", text)} <= info.labels
+
+
 def test_given_nothing_has_changed_when_scraped_again_in_whatever_format_then_no_task_is_written() -> None:
     desk = Desk(a_picture(A, B, C))
 
@@ -511,10 +574,22 @@ def test_given_a_task_that_is_gone_when_scraped_then_it_is_let_go(after: Picture
     assert alive() is None
 
 
+@pytest.mark.parametrize("seconds", [0.0, 5.0, 900.0])
+def test_given_time_passes_in_which_nothing_changes_when_scraped_then_nothing_is_another_piece(
+    seconds: float,
+) -> None:
+    # One of them is stalled from the start.
+    picture = a_picture(A, task("b", changed=0.0), task("c", changed=NOW + seconds))
+    desk = Desk(seen_at(NOW + seconds, picture))
+    before = pieces(desk)
+    desk.show(seen_at(NOW + seconds + 4.9, picture))
+
+    assert pieces(desk) == before
+
+
 def test_given_one_task_got_on_when_scraped_then_only_what_says_otherwise_is_another_piece() -> None:
     desk = Desk(a_picture(A, B, C))
     before = pieces(desk)
-    assert pieces(desk) == before, "nothing has changed"
     desk.show(a_picture(A, task("b", progress=0.5, project="p"), C))
 
     after = pieces(desk)
@@ -567,6 +642,19 @@ def test_given_tasks_that_come_and_are_forgotten_in_time_when_scraped_then_each_
     assert (stalled(), shown(exposition)) == ({"b": 1}, {"b"})
     tell(gone=["b"])
     assert (stalled(), shown(exposition)) == ({}, set())
+
+
+def test_given_nothing_is_retained_when_a_task_ends_at_once_then_it_is_counted() -> None:
+    knowledge = Knowledge(VOD, opened=0.0, retention=0.0)
+    exposition = Exposition(lambda: Picture((knowledge.snapshot(NOW),)), OTHERS)
+    told = re.compile(
+        r'^transcoding_task_phase_entries_total\{.*phase="saved",state="completed"\} (.+)', re.M
+    )
+
+    assert told.findall(rendered(exposition)) == ["0"]
+    completed = msgspec.structs.replace(A.seen, phase="saved", state=State.COMPLETED, dated=NOW)
+    knowledge.apply(knowledge.plan(Moment(NOW, NOW), observations=[completed]))
+    assert told.findall(rendered(exposition)) == ["1"]
 
 
 STALLED_TASK = "transcoding_task_stalled"

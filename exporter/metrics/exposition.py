@@ -169,10 +169,12 @@ def _updated(
     kept: Mapping[str, _Row], shown: Shown, picture: Picture, entries: Sequence[TaskFamily]
 ) -> Mapping[str, _Row]:
     """Return the rows of the tasks of one account: those that hold, and new ones for the other tasks."""
-    at = shown.sight.at
+    at, tasks = shown.sight.at, {task.seen.task: task for task in shown.tasks}
+    # In the order of before: a family in which no line changed is the same text, and packed already.
+    places = chain((task_id for task_id in kept if task_id in tasks), tasks)
     rows = {
-        task.seen.task: row if (row := kept.get(task.seen.task)) and row.holds(task, at) else None
-        for task in shown.tasks
+        task_id: row if (row := kept.get(task_id)) and row.holds(tasks[task_id], at) else None
+        for task_id in dict.fromkeys(places)
     }
     missing = [task for task in shown.tasks if rows[task.seen.task] is None]
     for row in _write_rows(shown._replace(tasks=missing), picture, entries):

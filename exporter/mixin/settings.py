@@ -42,8 +42,8 @@ class SettingError(ValueError):
 
 _DURATION: Final = re.compile(r"0|(?=\d)(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?", re.ASCII)
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?", re.ASCII)
-# Nothing that would mean something to YAML, or to the templates of Prometheus.
-_URL: Final = re.compile(r"https?://[^\s\"'{}<>#\\]+", re.ASCII)
+# Nothing that would mean something to YAML, as all line breaks of Unicode do, or to Prometheus' templates.
+_URL: Final = re.compile(r"https?://[^\s\"'{}<>#\\]+")
 
 SETTINGS: Final = (
     Setting(
@@ -83,7 +83,7 @@ SETTINGS: Final = (
         "runbooks_url",
         "http://localhost:10477/runbooks",
         Kind.URL,
-        "Where the runbooks are: the exporter serves them, or any copy of docs/runbooks.",
+        "Where the runbooks are: at the exporter, or in a copy that is there when it is not.",
     ),
 )
 """All of them, in the order of the rules."""

@@ -1,6 +1,7 @@
 """The rules and what can be set about them, and the command that prints both."""
 
 import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -60,6 +61,37 @@ def test_nothing_is_left_to_fill_in() -> None:
     assert "${" not in rules.rules({})
 
 
+def test_the_first_line_is_the_command_with_every_setting_that_is_not_at_its_default() -> None:
+    given = {"runbooks_url": "https://x/?a=1&b=`2`", "min_queue": "10", "success_objective": "0.95"}
+    first = (
+        "# Printed by `transcoding-exporter rules --set success_objective=0.95"
+        " --set 'runbooks_url=https://x/?a=1&b=`2`'`:"
+        " to change a threshold, print it anew with --set NAME=VALUE."
+    )
+
+    texts = [rules.rules(given), *rules.rule_files(given).values()]
+
+    assert [text.splitlines()[0] for text in texts] == [first] * 3
+    assert [rules.settings_of(text) for text in texts] == [
+        {"success_objective": "0.95", "runbooks_url": "https://x/?a=1&b=`2`"}
+    ] * 3
+
+
+def test_of_rules_with_the_defaults_the_first_line_tells_no_setting() -> None:
+    text = rules.rules({})
+
+    assert text.startswith("# Printed by `transcoding-exporter rules`: to change a threshold, ")
+    assert rules.settings_of(text) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "groups: []\n", "# Printed by `transcoding-exporter rules --set 'x=1`: to change a threshold"],
+)
+def test_what_is_not_the_first_line_of_ours_tells_nothing(text: str) -> None:
+    assert rules.settings_of(text) is None
+
+
 def test_one_file_has_the_groups_of_both_the_recorded_ones_first() -> None:
     groups = yaml.safe_load(rules.rules({}))["groups"]
 
@@ -114,6 +146,7 @@ def test_a_value_of_its_kind_is_taken_as_it_is_written(name: str, value: str) ->
         ("grafana_url", 'http://x"y', "write a URL that begins with http:// or https://"),
         ("grafana_url", "http://x/{{ . }}", "write a URL that begins with http:// or https://"),
         ("grafana_url", "http://x/ #", "write a URL that begins with http:// or https://"),
+        ("grafana_url", "http://x/\u2028", "write a URL that begins with http:// or https://"),
     ],
 )
 def test_what_can_t_be_a_value_is_refused_with_what_to_write(name: str, value: str, remedy: str) -> None:
@@ -199,6 +232,98 @@ def test_the_command_writes_both_files_into_a_folder_that_it_makes(tmp_path: Pat
         assert stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444, (
             "Prometheus can read it, whoever it runs as"
         )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Somebody's rules, with an objective and a place of the runbooks of their own."""
+    folder = tmp_path / "rules"
+    own = ("--set", "success_objective=0.95", "--set", "runbooks_url=https://wiki/x?a=1&b=2")
+    assert run("rules", *own, "--directory", str(folder)).returncode == 0
+    return folder
+
+
+def found(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_settings_are_kept_that_are_not_given_anew(folder: Path) -> None:
+    changed = run("rules", "--keep", "--set", "keep_firing_for=10m", "--directory", str(folder))
+    back = run("rules", "--keep", "--set", "success_objective=0.99", "--directory", str(folder))
+
+    assert [(done.returncode, done.stderr) for done in (changed, back)] == [(0, "")] * 2
+    assert found(folder) == rules.rule_files(
+        {"keep_firing_for": "10m", "runbooks_url": "https://wiki/x?a=1&b=2"}
+    )
+
+
+def test_settings_that_are_not_kept_are_named_with_the_command_that_brings_them_back(folder: Path) -> None:
+    done = run("rules", "--set", "keep_firing_for=10m", "--directory", str(folder))
+
+    assert done.returncode == 0
+    assert found(folder) == rules.rule_files({"keep_firing_for": "10m"})
+    warning, again = done.stderr.splitlines()
+    assert warning == (
+        "Warning: back at their defaults: success_objective=0.95, runbooks_url=https://wiki/x?a=1&b=2."
+        " To keep them:"
+    )
+    program, *arguments = shlex.split(again)
+    assert program == "transcoding-exporter"
+    assert run(*arguments).stderr == ""
+    assert found(folder) == rules.rule_files(
+        {
+            "keep_firing_for": "10m",
+            "success_objective": "0.95",
+            "runbooks_url": "https://wiki/x?a=1&b=2",
+        }
+    )
+
+
+def test_whoever_gives_all_settings_anew_is_not_warned(folder: Path) -> None:
+    all_of_them = ("--set", "success_objective=0.97", "--set", "runbooks_url=http://localhost:10477/runbooks")
+
+    done = run("rules", *all_of_them, "--directory", str(folder))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert found(folder) == rules.rule_files({"success_objective": "0.97"})
+
+
+def test_where_there_is_nothing_yet_there_is_nothing_to_keep(tmp_path: Path) -> None:
+    done = run("rules", "--keep", "--set", "min_queue=50", "--directory", str(tmp_path / "new"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert found(tmp_path / "new") == rules.rule_files({"min_queue": "50"})
+
+
+def test_a_file_that_does_not_tell_its_settings_is_not_written_over_to_keep_them(folder: Path) -> None:
+    alerts = folder / "transcoding-alerts.yaml"
+    alerts.write_text(alerts.read_text().partition("\n")[2])
+    before = found(folder)
+
+    refused = run("rules", "--keep", "--set", "min_queue=50", "--directory", str(folder))
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"Error: can't keep the settings of {alerts}: its first line does not tell them\n"
+    )
+    assert found(folder) == before
+
+
+def test_a_setting_that_won_t_do_with_a_kept_one_is_refused_and_the_files_stay(folder: Path) -> None:
+    before = found(folder)
+
+    refused = run("rules", "--keep", "--set", "fast_burn=20", "--directory", str(folder))
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Invalid value for --set or --keep: fast_burn: 20 times" in refused.stderr
+    assert found(folder) == before
+
+
+def test_to_keep_settings_a_folder_is_needed_that_tells_them() -> None:
+    refused = run("rules", "--keep", "--set", "min_queue=50")
+
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--keep needs --directory" in refused.stderr
 
 
 @pytest.mark.parametrize(

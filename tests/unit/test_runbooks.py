@@ -115,9 +115,10 @@ def test_the_command_that_changes_it_sets_what_the_rule_has(alert: str) -> None:
     program, verb, *arguments = shlex.split(command)
     given = dict(text.split("=") for option, text in pairwise(arguments) if option == "--set")
 
-    assert (program, verb, arguments[-2:]) == (
+    assert (program, verb, arguments[0], arguments[-2:]) == (
         "transcoding-exporter",
         "rules",
+        "--keep",
         ["--directory", "prometheus/rules"],
     )
     # Every alert depends on how long the others last: keep_firing_for belongs to exporter_absent_for.
@@ -128,13 +129,36 @@ def test_the_command_that_changes_it_sets_what_the_rule_has(alert: str) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_what_changes_it_tells_how_it_takes_effect(alert: str) -> None:
-    words = " ".join(section(runbook(alert), "What changes it").split())
+    words = " ".join(section(runbook(alert), "What changes it").split()).split("``` ")[-1]
+    goes_on = (
+        " What would no longer fire keeps firing for `keep_firing_for` (6 minutes),"
+        " with its old text and links."
+    )
 
-    assert words.endswith(
-        "``` Then let Prometheus read the rules anew: SIGHUP, or `curl -X POST http://localhost:9090/-/reload`"
+    assert words == (
+        "`--keep` keeps your other settings, as those files tell them;"
+        " without it, give all of them each time."
+        " Then let Prometheus read the rules anew: SIGHUP, or `curl -X POST http://localhost:9090/-/reload`"
         " if it runs with `--web.enable-lifecycle`. With the Helm chart, set it in `prometheusRule.settings`"
         " instead."
-    )
+    ) + (goes_on if "keep_firing_for" in ALERTS[alert] else "")
+
+
+def test_how_long_an_alert_goes_on_is_what_the_rules_have_by_default() -> None:
+    assert {rule["keep_firing_for"] for rule in ALERTS.values() if "keep_firing_for" in rule} == {"6m"}
+
+
+def test_whoever_reads_that_the_exporter_is_gone_is_told_to_keep_the_runbooks_elsewhere() -> None:
+    # By default it is the exporter that serves them.
+    for text in (runbook("TranscodingExporterAbsent"), INDEX.read_text()):
+        assert "--set runbooks_url=" in text
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_a_runbook_leads_only_to_what_is_beside_it_wherever_it_is_served(alert: str) -> None:
+    links = re.findall(r"\]\((.*?)\)", runbook(alert))
+
+    assert {link.partition("#")[0] for link in links} <= {f"{other}.md" for other in ALERTS}
 
 
 def template_of(alert: str) -> str:

@@ -79,7 +79,7 @@ def _known() -> Mapping[str, Schema]:
         "persistence.accessModes": {**_STRINGS, "minItems": 1},
         "persistence.retentionPolicy.whenDeleted": _one_of("Retain", "Delete"),
         "persistence.retentionPolicy.whenScaled": _one_of("Retain", "Delete"),
-        "sharding.replicas": {"type": "integer", "minimum": 1},
+        "sharding.replicas": _COUNT,
         "log.level": _one_of("debug", "info", "warn", "error"),
         "log.format": _one_of("logfmt", "json"),
         "web.externalUrl": _URL_OR_NOTHING,

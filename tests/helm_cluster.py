@@ -1,7 +1,8 @@
 """`helm` and `kubectl` as far as the documents use them: Helm's own engine, and a cluster that is a file.
 
 What the engine refuses fails, and so does what Kubernetes would not do: take an object that it does not know,
-change what it never changes, or find what is not there.
+change what it never changes or what is somebody else's, or find what is not there. And so do shards of two
+numbers at once.
 """
 
 import argparse
@@ -29,10 +30,12 @@ class Cluster:
     Attributes:
         releases: The values of each release.
         objects: The objects by `kind/name`, the kind in small letters; of claims, only their labels.
+        scaled: How many replicas `kubectl` gave an object, by its `kind/name`.
     """
 
     releases: dict[str, Any] = field(default_factory=dict)
     objects: dict[str, Any] = field(default_factory=dict)
+    scaled: dict[str, int] = field(default_factory=dict)
 
     def find(self, name: str) -> Object:
         """The object of that kind and name."""
@@ -50,11 +53,19 @@ class Cluster:
             changed = [each for each in _FIXED if spec.get(each) != before.get(each)]
             if changed:
                 sys.exit(f"{name}: updates to statefulset spec for {', '.join(changed)} are forbidden")
+            self._check_replicas(name, before["replicas"], spec["replicas"])
         self.objects[name] = found
         for template in spec.get("volumeClaimTemplates", ()):
             for number in range(spec["replicas"]):
                 claim = f"pvc/{template['metadata']['name']}-{found['metadata']['name']}-{number}"
                 self.objects.setdefault(claim, template["metadata"]["labels"])
+
+    def _check_replicas(self, name: str, before: int, after: int) -> None:
+        # Since version 4, Helm applies on the server, where each field has an owner.
+        if self.scaled.get(name, after) != after:
+            sys.exit(f'{name}: conflict with "kubectl" with subresource "scale": .spec.replicas')
+        if 0 < before != after > 0:
+            sys.exit(f"{name}: for a while, pods of {before} shards and of {after} count the same")
 
 
 def install(cluster: Cluster, name: str, chart: str, values: Mapping[str, Any]) -> None:
@@ -79,6 +90,7 @@ def helm(cluster: Cluster, arguments: Sequence[str]) -> None:
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--values", action="append", default=[])
     parser.add_argument("--reuse-values", action="store_true")
+    parser.add_argument("--wait", action="store_true")
     given = parser.parse_args(arguments)
     helm_python.validate_release_name(given.name)
     if (given.command == "install") == (given.name in cluster.releases):
@@ -117,7 +129,9 @@ def kubectl(cluster: Cluster, arguments: Sequence[str]) -> None:
         case "delete":
             cluster.find(name)
             del cluster.objects[name]
-        case "scale" | "patch":
+        case "scale":
+            cluster.find(name)["spec"]["replicas"] = cluster.scaled[name] = given.replicas
+        case "patch":
             cluster.find(name)
 
 

@@ -147,6 +147,8 @@ CASES: Mapping[str, Values] = {
     },
     "sharded": {**WATCHING, "sharding": {"replicas": 3}},
     "sharded, kept by nobody": {**WATCHING, "sharding": {"replicas": 3}, "persistence": {"enabled": False}},
+    "stopped": {**WATCHING, "sharding": {"replicas": 0}, "podDisruptionBudget": {"enabled": True}},
+    "stopped, kept by nobody": {**WATCHING, "sharding": {"replicas": 0}, "persistence": {"enabled": False}},
     "monitored": MONITORED,
     "monitored by the pods": {"podMonitor": {**MONITORED["serviceMonitor"]}},
     "monitored, as it comes": {

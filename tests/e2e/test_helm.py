@@ -112,6 +112,8 @@ def test_everything_switched_on_is_everything_there_is() -> None:
         ("watching, kept in PostgreSQL", "Deployment", None),
         ("sharded", "StatefulSet", "claim template"),
         ("sharded, kept by nobody", "StatefulSet", "emptyDir"),
+        ("stopped", "StatefulSet", "claim template"),
+        ("stopped, kept by nobody", "StatefulSet", "emptyDir"),
     ],
 )
 def test_the_ledger_is_on_a_volume_of_the_pod_if_it_is_a_file(

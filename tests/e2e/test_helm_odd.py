@@ -176,6 +176,7 @@ FREE = {
     "changed",
     [
         {"sharding": {"replicas": 2}},
+        {"sharding": {"replicas": 0}},
         {"image": {"tag": "9.9.9"}},
         {"commonLabels": {"team": "audio"}, "podLabels": {"mesh": "on"}},
         {"persistence": {"retentionPolicy": {"whenScaled": "Delete"}}},
@@ -220,7 +221,8 @@ def test_the_notes_warn_that_scaling_to_nothing_deletes_the_ledgers_only_where_i
 def test_the_notes_of_shards_tell_how_to_change_their_number_and_what_stays() -> None:
     told = notes(SHARDED)
 
-    assert "scale statefulset/tx-transcoding-exporter --replicas=0" in told
+    assert "helm upgrade tx CHART --namespace media --reuse-values --set sharding.replicas=0 --wait" in told
+    assert "scale" not in told
     assert "delete pvc ledger-tx-transcoding-exporter-NUMBER" in told
     assert "delete pvc" not in notes(WATCHING)
 

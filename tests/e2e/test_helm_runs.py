@@ -183,7 +183,9 @@ def test_guarded_and_behind_a_proxy_it_starts_and_asks_for_a_password(
         assert requests.get(metrics, timeout=10, auth=("prometheus", PASSWORD)).status_code == 200
         assert scraped_by_helm_test(pod.port, values).stdout == f"127.0.0.1:{pod.port} is open\n"
         assert "tcpSocket" in container(values)["livenessProbe"]
-    [endpoint] = one("ServiceMonitor", {**values, "serviceMonitor": {"enabled": True}})["spec"]["endpoints"]
+    user = {"username": {"name": "scrape", "key": "u"}, "password": {"name": "scrape", "key": "p"}}
+    monitored = {**values, "serviceMonitor": {"enabled": True, "basicAuth": user}}
+    [endpoint] = one("ServiceMonitor", monitored)["spec"]["endpoints"]
     assert endpoint["path"] == "/tx/metrics"
     assert pod.probe == ""
 

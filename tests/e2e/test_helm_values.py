@@ -70,7 +70,7 @@ def test_a_section_that_does_not_exist_is_refused_by_its_name() -> None:
         ("fullnameOverride", "My_Exporter", "/fullnameOverride"),
         ("nameOverride", "video.exporter", "/nameOverride"),
         ("secret", {"livepeer key": "k"}, "'livepeer key'"),
-        ("sharding.replicas", 0, "/sharding/replicas"),
+        ("sharding.replicas", -1, "/sharding/replicas"),
         ("sharding.replicas", 1.5, "/sharding/replicas"),
         ("image.pullPolicy", "Sometimes", "/image/pullPolicy"),
         ("image.digest", "abc", "/image/digest"),
@@ -158,7 +158,7 @@ def test_without_its_default_a_value_is_refused_by_its_name_or_does_no_harm(valu
         except helm_python.HelmError as error:
             refused = str(error)
         named = f"at '{section}': missing property '{value.path[-1]}'"
-        assert not refused or named in refused or f"{value.name}: name " in refused
+        assert not refused or named in refused or f" {value.name}: " in refused
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,13 @@ def test_without_its_default_a_value_is_refused_by_its_name_or_does_no_harm(valu
     ids=lambda value: value.name,
 )
 def test_an_empty_list_or_mapping_does_no_harm(value: Value) -> None:
-    if value.name not in ("persistence.accessModes", "ingress.hosts", "httpRoute.parentRefs"):
+    needed = (
+        "persistence.accessModes",
+        "ingress.hosts",
+        "httpRoute.parentRefs",
+        "serviceMonitor.tlsConfig",
+    )
+    if value.name not in needed:
         # Values are laid over one another, and to lay an empty mapping over another changes nothing.
         base = json.loads(json.dumps(CASES["everything"]))
         above = base
@@ -196,6 +202,14 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
         ({"sharding": {"replicas": 2}}, "sharding.replicas"),
         ({**TWO, "persistence": {"existingClaim": "x"}}, "persistence.existingClaim"),
         (merged(TWO, POSTGRESQL), "config.storage.url"),
+        (
+            {
+                **KEPT,
+                "sharding": {"replicas": 0},
+                "persistence": {"retentionPolicy": {"whenScaled": "Delete"}},
+            },
+            "sharding.replicas: 0 would delete the ledgers",
+        ),
         ({"serviceMonitor": ON, "podMonitor": ON}, "scraped twice"),
         ({"serviceMonitor": ON, "service": OFF}, "serviceMonitor.enabled needs service.enabled"),
         ({"ingress": ON, "service": OFF}, "ingress.enabled needs service.enabled"),

@@ -44,16 +44,31 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* A StatefulSet gives each pod a number, and a volume that stays its own. */}}
+{{/* No exporter is to run. */}}
+{{- define "transcoding-exporter.stopped" -}}
+{{- if eq (int .Values.sharding.replicas) 0 -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The tasks can be shared: each exporter has a ledger of its own, and something to watch. */}}
+{{- define "transcoding-exporter.shareable" -}}
+{{- if not (or (include "transcoding-exporter.demo" .) (hasPrefix "postgresql" (include "transcoding-exporter.storageUrl" .))) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* A StatefulSet gives each pod a number, and a volume that stays its own. One whose shards are stopped stays one. */}}
 {{- define "transcoding-exporter.stateful" -}}
-{{- if or (include "transcoding-exporter.persistent" .) (include "transcoding-exporter.sharded" .) -}}
+{{- $shards := or (include "transcoding-exporter.sharded" .) (include "transcoding-exporter.stopped" .) -}}
+{{- if or (include "transcoding-exporter.persistent" .) (and $shards (include "transcoding-exporter.shareable" .)) -}}
 true
 {{- end -}}
 {{- end -}}
 
 {{/* How many pods there are. */}}
 {{- define "transcoding-exporter.pods" -}}
-{{- include "transcoding-exporter.stateful" . | eq "true" | ternary (int .Values.sharding.replicas) 1 -}}
+{{- include "transcoding-exporter.stateful" . | eq "true" | ternary (int .Values.sharding.replicas) (min 1 .Values.sharding.replicas) -}}
 {{- end -}}
 
 {{/* A PodDisruptionBudget that no pod may leave by. Kubernetes rounds shares up. */}}
@@ -66,7 +81,7 @@ true
 {{- else if not (kindIs "invalid" .maxUnavailable) -}}
 {{- $free = include "transcoding-exporter.share" (dict "of" $pods "given" .maxUnavailable) | float64 -}}
 {{- end -}}
-{{- if and .enabled (le $free 0.0) -}}
+{{- if and .enabled (le $free 0.0) (not (include "transcoding-exporter.stopped" $)) -}}
 true
 {{- end -}}
 {{- end -}}

@@ -26,6 +26,9 @@
 {{- if and $shards .Values.persistence.existingClaim -}}
 {{- fail "sharding.replicas: each shard needs a volume of its own, and persistence.existingClaim is one for all; leave it out" -}}
 {{- end -}}
+{{- if and (include "transcoding-exporter.stopped" .) (include "transcoding-exporter.claims" .) (eq .Values.persistence.retentionPolicy.whenScaled "Delete") -}}
+{{- fail "sharding.replicas: 0 would delete the ledgers of all shards, and every counter would begin anew; set persistence.retentionPolicy.whenScaled to Retain" -}}
+{{- end -}}
 {{- $url := include "transcoding-exporter.storageUrl" . -}}
 {{- if and (hasPrefix "sqlite:" $url) (not (regexMatch "^sqlite:////?data/" $url)) (not .Values.extraVolumeMounts) -}}
 {{- fail "config.storage.url: the volume of the ledger is /data; leave it out, or write sqlite:///data/ledger.db" -}}
@@ -43,6 +46,11 @@
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
 {{- fail "serviceMonitor.enabled and podMonitor.enabled: each pod would be scraped twice, and every sum would be double; keep one of them" -}}
 {{- end -}}
+{{- range $monitor := list "serviceMonitor" "podMonitor" -}}
+{{- if index $.Values $monitor "enabled" -}}
+{{- include "transcoding-exporter.validateMonitor" (dict "root" $ "monitor" $monitor) -}}
+{{- end -}}
+{{- end -}}
 {{- range $name := list "serviceMonitor" "ingress" "httpRoute" -}}
 {{- if and (index $.Values $name "enabled") (not $.Values.service.enabled) -}}
 {{- fail (printf "%s.enabled needs service.enabled" $name) -}}
@@ -50,6 +58,25 @@
 {{- end -}}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs: name the gateway, like [{name: public, namespace: gateways}]" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A monitor gets past the door that web.config makes: (dict "root" $ "monitor" NAME). */}}
+{{- define "transcoding-exporter.validateMonitor" -}}
+{{- $web := .root.Values.web.config | default dict -}}
+{{- $given := index .root.Values .monitor -}}
+{{- $tls := $given.tlsConfig | default dict -}}
+{{- $encrypted := $given.scheme | default (include "transcoding-exporter.scheme" .root) | eq "https" -}}
+{{- if and $encrypted (hasKey $web "tls_server_config") (not (or $tls.serverName $tls.insecureSkipVerify)) -}}
+{{- fail (printf "%s.tlsConfig: web.config asks for TLS, and Prometheus, which asks the pods by their addresses, would refuse the certificate; name a name in it, like {serverName: transcoding.example.com, ca: {secret: {name: …, key: ca.crt}}}, or set {insecureSkipVerify: true}" .monitor) -}}
+{{- end -}}
+{{- $certified := dig "client_auth_type" "" ($web.tls_server_config | default dict) | hasPrefix "Require" -}}
+{{- if and $encrypted $certified (not (or (and $tls.cert $tls.keySecret) (and $tls.certFile $tls.keyFile))) -}}
+{{- fail (printf "%s.tlsConfig: web.config asks for a certificate of the client; name Prometheus' own, like {cert: {secret: {name: …, key: tls.crt}}, keySecret: {name: …, key: tls.key}}" .monitor) -}}
+{{- end -}}
+{{- $user := $given.basicAuth | default dict -}}
+{{- if and $web.basic_auth_users (not (and $user.username $user.password)) -}}
+{{- fail (printf "%s.basicAuth: web.config has users; name where one and the password are, like {username: {name: …, key: username}, password: {name: …, key: password}}" .monitor) -}}
 {{- end -}}
 {{- end -}}
 

@@ -18,6 +18,7 @@ from exporter.metrics.view import Picture
 from exporter.model import Account, Clock, Provider
 from exporter.poller import AccountPoller, Poller
 from exporter.report.board import Board
+from exporter.report.words import part
 from exporter.services import AccountConfig, Services, account_of, sharded, share_of
 from exporter.sharding import ALONE, Shard, owner, token_key
 from exporter.storage import open_ledger
@@ -72,7 +73,7 @@ class Exporter:
         self._started = config
         self._clock = clock or SystemClock()
         self._asking = CollectorRegistry()
-        self.telemetry = Telemetry(self._asking)
+        self.telemetry = Telemetry(self._asking, shard=shard.number, total_shards=shard.total)
         ProcessCollector(registry=self._asking)
         self.shard = shard
         self._shard_by: dict[str, ShardBy] = {}
@@ -138,7 +139,8 @@ class Exporter:
         """Return everything that is known at this moment, for people."""
         healths = {account.account: account.health for account in self._poller.accounts}
         picture = self._picture()
-        return Board(picture.snapshots, healths, picture.view, picture.to_date)
+        which = part(self.shard.number, self.shard.total)
+        return Board(picture.snapshots, healths, picture.view, picture.to_date, part=which)
 
     def refresh(self, timeout: float) -> None:
         """Poll what is due, for at most `timeout` seconds."""

@@ -38,6 +38,8 @@ class Reporter:
             failed=sum(account.failed for account in accounts),
             config_reload_successful=self._is(families.RELOAD_SUCCESSFUL),
             ledger_degraded=self._is(families.LEDGER_DEGRADED),
+            shard=self._exporter.shard.number,
+            total_shards=self._exporter.shard.total,
         )
 
     def _is(self, gauge: Family) -> bool:

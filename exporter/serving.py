@@ -160,10 +160,11 @@ def _greet(exporter: Exporter, server: HttpServer, flags: WebFlags, banner: str)
         click.echo(f"Open {base}/ (metrics: {base}{path}); Ctrl-C stops.")
     if banner:
         click.echo(banner)
-    outside = {"external_url": location.url} if location.url else {}
+    more = {} if exporter.shard.alone else {"shard": str(exporter.shard)}
+    more |= {"external_url": location.url} if location.url else {}
     for url in urls:
         served = url if url.startswith("unix:") else f"{url}{path}"
-        _log.info("listening", version=__version__, url=served, accounts=_names(exporter), **outside)
+        _log.info("listening", version=__version__, url=served, accounts=_names(exporter), **more)
 
 
 def _end_after(seconds: float) -> None:

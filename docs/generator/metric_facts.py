@@ -107,7 +107,10 @@ _OF_TASKS: Final = {
     "transcoding_task_progress_ratio": Fact(
         f"transcoding_task_progress_ratio{{{_JOB}}} 0.43",
         Since.TOLD,
-        note="It can go down: a retry begins anew. It is 1 once the task is completed.",
+        note=(
+            "It can go down: a retry begins anew, and a provider may correct itself. It is 1 once the task"
+            " is completed."
+        ),
     ),
     "transcoding_task_phase": Fact(
         f'transcoding_task_phase{{{_JOB},phase="encoding",state="running"}} 1',
@@ -194,6 +197,12 @@ _OF_OURSELVES: Final = {
     families.LEDGER_SET_ASIDE: Fact("transcoding_exporter_ledger_set_aside_files 0", Since.FIRST_SCRAPE),
     families.BUILD_INFO: Fact(
         'transcoding_exporter_build_info{version="0.1.0",pythonversion="3.11.9"} 1', Since.FIRST_SCRAPE
+    ),
+    families.SHARD_ORDINAL: Fact("transcoding_exporter_shard_ordinal 0", Since.FIRST_SCRAPE),
+    families.TOTAL_SHARDS: Fact(
+        "transcoding_exporter_total_shards 3",
+        Since.FIRST_SCRAPE,
+        note="The same at all shards, unless they disagree: then tasks are watched twice, or by nobody.",
     ),
     families.RELOAD_SUCCESSFUL: Fact(
         "transcoding_exporter_config_last_reload_successful 1", Since.FIRST_SCRAPE

@@ -237,6 +237,10 @@ BUILD_INFO: Final = _gauge(
     "1, with the versions of the exporter and of Python.",
     ("version", "pythonversion"),
 )
+SHARD_ORDINAL: Final = _gauge("transcoding_exporter_shard_ordinal", "Number of this shard, from 0.", ())
+TOTAL_SHARDS: Final = _gauge(
+    "transcoding_exporter_total_shards", "Shards that share the tasks; 1 if it is alone.", ()
+)
 LEDGER_DEGRADED: Final = _gauge(
     "transcoding_exporter_ledger_degraded",
     "1 while the ledger can't be written and what is new is kept in memory only.",
@@ -296,6 +300,8 @@ FAMILIES: Final = (
     LEDGER_DEGRADED,
     LEDGER_SET_ASIDE,
     BUILD_INFO,
+    SHARD_ORDINAL,
+    TOTAL_SHARDS,
     RELOAD_SUCCESSFUL,
     RELOAD_TIMESTAMP,
     WEB_RELOAD_SUCCESSFUL,

@@ -38,8 +38,14 @@ def _of_watched(
 class Telemetry:
     """Counts requests, errors and polls, in a registry."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Register every family of the kind."""
+    def __init__(self, registry: CollectorRegistry, *, shard: int = 0, total_shards: int = 1) -> None:
+        """Register every family of the kind.
+
+        Args:
+            registry: Where.
+            shard: Which one this is, from 0, of the exporters that share the tasks.
+            total_shards: How many do.
+        """
         self.lock = threading.Lock()
         self.forgotten: set[Account] = set()
         self._sources: dict[Account, Collection[str]] = {}
@@ -64,6 +70,8 @@ class Telemetry:
         # Without such a file, nothing in it can be wrong.
         self._web_reload_successful.set(1)
         _gauge(families.BUILD_INFO, registry).labels(__version__, platform.python_version()).set(1)
+        _gauge(families.SHARD_ORDINAL, registry).set(shard)
+        _gauge(families.TOTAL_SHARDS, registry).set(total_shards)
 
     def watch(self, account: Account) -> None:
         """Expose every known combination of an account at 0, so that its first error is an increase."""

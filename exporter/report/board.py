@@ -84,6 +84,8 @@ class Board:
         healths: Mapping[Account, Health],
         view: View,
         to_date: float,
+        *,
+        part: str = "",
     ) -> None:
         """Look at what is known.
 
@@ -92,7 +94,9 @@ class Board:
             healths: How the polls of each account went.
             view: How tasks are to be shown.
             to_date: What to add to a steady time to make it a date.
+            part: Whose tasks these are, as `words.part` says it; empty if they are all there are.
         """
+        self.part = part
         self._snapshots = snapshots
         self._healths = healths
         self._view = view

@@ -167,6 +167,8 @@ class StatusRecord(Struct, frozen=True, kw_only=True):
         failed: How many of them failed while they were watched.
         config_reload_successful: Whether the configuration was last read without a mistake.
         ledger_degraded: Whether what is new is kept in memory only, because the ledger fails.
+        shard: Which one it is, from 0, of the exporters that share the tasks; 0 if it is alone.
+        total_shards: How many share them; 1 if it is alone. All that is told is of this one's own tasks.
     """
 
     version: str
@@ -179,6 +181,8 @@ class StatusRecord(Struct, frozen=True, kw_only=True):
     failed: Count
     config_reload_successful: bool
     ledger_degraded: bool
+    shard: Count = 0
+    total_shards: Annotated[int, Meta(ge=1)] = 1
 
 
 class ErrorRecord(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,24 @@ def span(seconds: float) -> str:
     return f"{left} s"
 
 
+def part(shard: int, total_shards: int) -> str:
+    """Return which of the exporters that share the tasks one is; empty if it is alone.
+
+    >>> part(1, 3), part(0, 1)
+    ('shard 1 of 3 (counted from 0)', '')
+    """
+    return f"shard {shard} of {total_shards} (counted from 0)" if total_shards > 1 else ""
+
+
+def own_tasks_only(which: str) -> str:
+    """Return what has to be said of a `part`, lest it be taken for the whole; empty if it is that.
+
+    >>> own_tasks_only("shard 1 of 3 (counted from 0)"), own_tasks_only("")
+    ('shard 1 of 3 (counted from 0) shows only its own tasks; ask the others', '')
+    """
+    return f"{which} shows only its own tasks; ask the others" if which else ""
+
+
 def whole_percent(ratio: float) -> int:
     """Return a ratio as whole per cent; only what is whole is 100.
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from exporter.report.board import Wish
 from exporter.report.records import AccountList, AccountRecord, StatusRecord, TaskPage, TaskRecord
+from exporter.report.words import part
 from exporter.terminal.api import LIMITS, Access, Api, Limits
 from exporter.terminal.source import Look, Sighting, TaskName, asked_for, most_urgent, searched, urgent
 
@@ -30,8 +31,9 @@ class HttpSource:
     def look(self, wish: Wish, limit: int | None) -> Look:
         """Return the wanted tasks; more than one answer holds come one page at a time."""
         self._api.begin()
-        now = self._api.get("status", StatusRecord).now
-        accounts = asked_for(wish, self._api.get("accounts", AccountList).accounts)
+        status = self._api.get("status", StatusRecord)
+        now, which = status.now, part(status.shard, status.total_shards)
+        accounts = asked_for(wish, self._api.get("accounts", AccountList).accounts, which)
         tasks: dict[tuple[str, str, str], TaskRecord] = {}
         for page in self._pages(wish, limit):
             total = page.total
@@ -39,16 +41,18 @@ class HttpSource:
             tasks |= {(task.provider, task.account, task.task): task for task in page.tasks}
         shown = list(tasks.values())
         if len(shown) >= total:
-            return Look(now, shown, total, any(map(urgent, shown)), accounts)
+            return Look(now, shown, total, any(map(urgent, shown)), accounts, which)
         first = self._page(most_urgent(wish), 0, 1).tasks
-        return Look(now, shown, total, any(map(urgent, first)), accounts)
+        return Look(now, shown, total, any(map(urgent, first)), accounts, which)
 
     def find(self, name: TaskName) -> Sighting:
         """Return the tasks of that name."""
         self._api.begin()
-        accounts = searched(name, self._api.get("accounts", AccountList).accounts)
+        status = self._api.get("status", StatusRecord)
+        which = part(status.shard, status.total_shards)
+        accounts = searched(name, self._api.get("accounts", AccountList).accounts, which)
         found = (self._task(account, name.task) for account in accounts)
-        return Sighting([task for task in found if task], accounts)
+        return Sighting([task for task in found if task], accounts, which)
 
     def _pages(self, wish: Wish, limit: int | None) -> Iterator[TaskPage]:
         offset = 0

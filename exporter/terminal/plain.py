@@ -60,6 +60,8 @@ def summary(look: Look) -> str:
     ]
     if down:
         told.append(f"{down} of {len(look.accounts)} accounts down")
+    if look.part:
+        told.append(f"of {look.part} only")
     numbers = {str(state): counted[state] for state in State}
     numbers |= {"stalled": stalled, "accounts_down": down}
     performance = " ".join(f"{name}={number}" for name, number in numbers.items())

@@ -8,6 +8,7 @@ from typing import Protocol
 from exporter.model import Account, Provider, State
 from exporter.report.board import Board, Sort, Wish
 from exporter.report.records import AccountRecord, TaskRecord
+from exporter.report.words import own_tasks_only
 
 
 class SourceError(Exception):
@@ -32,6 +33,7 @@ class Look:
         total: How many there are in all that were asked for.
         urgent: Whether one of all those is stalled, or failed while it was watched.
         accounts: The accounts that were asked for, those that are down first.
+        part: Which shard was asked, as `words.part` says it; empty if there is only one.
     """
 
     at: datetime
@@ -39,6 +41,7 @@ class Look:
     total: int
     urgent: bool
     accounts: Sequence[AccountRecord]
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,12 @@ class Sighting:
     Attributes:
         tasks: Each under its account.
         accounts: The accounts that were searched.
+        part: Which shard was asked, as `words.part` says it; empty if there is only one.
     """
 
     tasks: Sequence[TaskRecord]
     accounts: Sequence[AccountRecord]
+    part: str = ""
 
 
 class Source(Protocol):
@@ -142,15 +147,20 @@ def most_urgent(wish: Wish) -> Wish:
     return replace(wish, sort=Sort.URGENCY, descending=False)
 
 
-def asked_for(wish: Wish, accounts: Iterable[AccountRecord]) -> list[AccountRecord]:
+def asked_for(wish: Wish, accounts: Iterable[AccountRecord], part: str = "") -> list[AccountRecord]:
     """Return the accounts whose tasks are wanted.
+
+    Args:
+        wish: Which ones.
+        accounts: All that there are.
+        part: Which shard has them; another one may have one that is missing.
 
     Raises:
         SourceError: one that is wanted is not there; a check of a mistyped one would always be fine.
     """
     wanted = [account for account in accounts if not wish.providers or account.provider in wish.providers]
     if missing := wish.accounts - {account.account for account in wanted}:
-        raise SourceError(_no_account(", ".join(sorted(missing)), wanted), lasting=True)
+        raise SourceError(_no_account(", ".join(sorted(missing)), wanted, part), lasting=True)
     return [account for account in wanted if not wish.accounts or account.account in wish.accounts]
 
 
@@ -159,19 +169,20 @@ def account_of(record: AccountRecord | TaskRecord) -> Account:
     return Account(record.provider, record.account)
 
 
-def searched(name: TaskName, accounts: Sequence[AccountRecord]) -> Sequence[AccountRecord]:
+def searched(name: TaskName, accounts: Sequence[AccountRecord], part: str = "") -> Sequence[AccountRecord]:
     """Return the accounts in which a task of that name can be. Raises `SourceError` if there is none."""
     if name.account is None:
         return accounts
     chosen = [account for account in accounts if account_of(account) == name.account]
     if not chosen:
-        raise SourceError(_no_account(str(name.account), accounts), lasting=True)
+        raise SourceError(_no_account(str(name.account), accounts, part), lasting=True)
     return chosen
 
 
-def _no_account(name: str, accounts: Iterable[AccountRecord]) -> str:
+def _no_account(name: str, accounts: Iterable[AccountRecord], part: str) -> str:
     known = ", ".join(str(account_of(account)) for account in accounts)
-    return f"there is no account {name}; there are: {known or 'none'}"
+    words = f"there is no account {name}; there are: {known or 'none'}"
+    return f"{words}; {own_tasks_only(part)}" if part else words
 
 
 def task_name(text: str) -> TaskName:

@@ -13,7 +13,7 @@ from rich.text import Text
 from exporter.model import Outcome, State
 from exporter.report.board import together
 from exporter.report.records import AccountRecord, TaskRecord
-from exporter.report.words import span
+from exporter.report.words import own_tasks_only, span
 from exporter.terminal.layout import GAP, Column, layout
 from exporter.terminal.source import Look, account_of
 from exporter.terminal.style import COLOURS, QUIET, STALLED, Signs, colour, sign
@@ -71,6 +71,8 @@ def screen(look: Look | None, frame: Frame) -> RenderableType:
         lines.append(_line(Text(f"{frame.signs.down} {visible(frame.trouble)}", COLOURS[State.FAILED])))
     if look is None:
         return Group(*lines, *([] if frame.trouble else [Text("asking …", QUIET)]))
+    if look.part:
+        lines.append(_line(Text(own_tasks_only(look.part), QUIET)))
     lines += [*_counts(look, frame), *_troubles(look, frame.signs), Text()]
     # The head of the table, and the line that tells how many more there are.
     room = len(look.tasks) if frame.height is None else max(1, frame.height - len(lines) - 2)

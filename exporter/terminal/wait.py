@@ -13,7 +13,7 @@ from rich.text import Text
 
 from exporter.model import State
 from exporter.report.records import AccountRecord, TaskRecord
-from exporter.report.words import span
+from exporter.report.words import own_tasks_only, span
 from exporter.terminal.exits import OUTCOMES, Exit
 from exporter.terminal.live import answers, signs_for, unechoed
 from exporter.terminal.plain import moment, row
@@ -125,7 +125,8 @@ class _Waiting:
             [self.task] = event.tasks
             # One of the same name elsewhere changes nothing any more.
             self._name = replace(self._name, account=account_of(self.task))
-        unknown = [f"{self._name} is not known"] if self.lost else []
+        elsewhere = f": {own_tasks_only(event.part)}" if event.part else ""
+        unknown = [f"{self._name} is not known{elsewhere}"] if self.lost else []
         self.trouble = "; ".join(unknown + self._conditions(event.accounts))
 
     def _conditions(self, accounts: Sequence[AccountRecord]) -> list[str]:

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from exporter.model import Account, Provider
 from exporter.report.board import Board
 from exporter.report.records import AccountList, TaskPage
+from exporter.report.words import own_tasks_only
 from exporter.web.admin import RefusedError, json_answer
 from exporter.web.freshness import Reporter
 from exporter.web.openapi import DESCRIPTION, EVERY_ACCOUNT, HOW_IT_IS, ONE_TASK, TASKS, document
@@ -49,11 +50,11 @@ def json_api(reporter: Reporter, fresh: Callable[[], Board]) -> Blueprint:
         board = fresh()
         there = board.names(provider)
         if account not in there:
-            raise RefusedError(404, _no_account(provider, there))
+            raise RefusedError(404, _with_part(_no_account(provider, there), board))
         # A token is never shown, but who has it may use it.
         found = board.task(Account(provider, account), (task, reporter.label(provider, task)))
         if found is None:
-            raise RefusedError(404, _GONE)
+            raise RefusedError(404, _with_part(_GONE, board))
         return json_answer(200, found)
 
     @pages.get(EVERY_ACCOUNT.rule, provide_automatic_options=False)
@@ -91,3 +92,8 @@ def _place() -> tuple[Provider, str, str]:
 def _no_account(provider: Provider, there: frozenset[str]) -> str:
     remedy = f"write {', '.join(sorted(there))}" if there else "none is configured"
     return f"there is no account of that name at {provider}; {remedy}"
+
+
+def _with_part(words: str, board: Board) -> str:
+    """Return words about what is missing; what another shard has is not missing there."""
+    return "; ".join(filter(None, (words, own_tasks_only(board.part))))

@@ -82,4 +82,6 @@ STATUS: Final = StatusRecord(
     failed=1,
     config_reload_successful=True,
     ledger_degraded=False,
+    shard=1,
+    total_shards=3,
 )

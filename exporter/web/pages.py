@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 from exporter.model import Account, Provider, State
 from exporter.report.board import Board, Sort, Wish, together
 from exporter.report.records import AccountRecord, TaskRecord
-from exporter.report.words import percent, span
+from exporter.report.words import own_tasks_only, percent, span
 from exporter.web.page import page
 from exporter.web.runbooks import runbook, runbook_index
 
@@ -183,6 +183,7 @@ def pages(board: Callable[[], Board], now: Callable[[], datetime], path: str, gr
         return page(
             "status.html",
             query=query,
+            part=own_tasks_only(known.part),
             accounts=accounts,
             keys=sorted(str(Account(account.provider, account.account)) for account in accounts),
             counts=together(account.tasks for account in accounts),

@@ -56,6 +56,8 @@ CONTRACT: Mapping[str, tuple[str, set[str]]] = {
     "transcoding_exporter_ledger_set_aside_files": ("gauge", set()),
     "transcoding_exporter_web_config_last_reload_successful": ("gauge", set()),
     "transcoding_exporter_build_info": ("gauge", {"version", "pythonversion"}),
+    "transcoding_exporter_shard_ordinal": ("gauge", set()),
+    "transcoding_exporter_total_shards": ("gauge", set()),
     "transcoding_exporter_config_last_reload_successful": ("gauge", set()),
     "transcoding_exporter_config_last_reload_success_timestamp_seconds": ("gauge", set()),
     "process_cpu_seconds_total": ("counter", set()),

@@ -16,6 +16,7 @@ from exporter.assembly import Exporter
 from exporter.config import LivepeerConfig, MetricsConfig, QencodeConfig, TaskLabel
 from exporter.report.records import AccountList, StatusRecord, TaskPage, TaskRecord
 from exporter.reporter import Reporter
+from exporter.sharding import ALONE, Shard
 from exporter.simulator import Fault, FaultKind, Simulator
 from exporter.web.app import Site, create_app
 from exporter.web.listen import TcpAddress
@@ -55,8 +56,9 @@ def serving(
     *accounts: QencodeConfig | LivepeerConfig,
     metrics: MetricsConfig | None = None,
     location: Location = ROOT,
+    shard: Shard = ALONE,
 ) -> Iterator[Api]:
-    with exporting(clock, *accounts, metrics=metrics) as exporter:
+    with exporting(clock, *accounts, metrics=metrics, shard=shard) as exporter:
         site = Site(
             exporter.exposition.render,
             exporter.refresh,
@@ -216,11 +218,31 @@ def test_the_status_tells_how_the_exporter_is(api: Api, simulator: Simulator) ->
     assert (told["started"], told["now"]) == ("2026-11-21T21:00:00Z", "2026-11-21T21:01:30Z")
     assert (status.tasks.queued, status.tasks.running, status.stalled, status.failed) == (3, 1, 0, 0)
     assert (status.config_reload_successful, status.ledger_degraded) == (True, False)
+    assert (told["shard"], told["total_shards"]) == (0, 1), "alone"
 
     api.exporter.telemetry.misconfigured()
     api.exporter.telemetry.ledger_degraded(True)
     status = msgspec.convert(api.get("/status"), StatusRecord)
     assert (status.config_reload_successful, status.ledger_degraded) == (False, True)
+
+
+def test_given_a_shard_then_it_tells_which_it_is_and_that_what_it_does_not_know_another_may(
+    simulator: Simulator, clock: DrivenClock
+) -> None:
+    # By b2sum, as in tests/unit/test_sharding.py: the first token and the account belong to shard 0 of two.
+    there, here = (simulator.qencode.add("encoding", token=digit * 32) for digit in "40")
+    accounts = (qencode_config(simulator, there, here), livepeer_config(simulator))
+    ask_others = "shard 1 of 2 (counted from 0) shows only its own tasks; ask the others"
+
+    with serving(clock, *accounts, shard=Shard(1, 2)) as api:
+        assert api.tasks() == [here]
+        status = api.get("/status")
+        gone = error(api.task("qencode", "vod", there))
+        elsewhere = error(api.task("livepeer", "studio", "upload"))
+
+    assert (status["shard"], status["total_shards"], status["tasks"]["running"]) == (1, 2, 1)
+    assert gone == f"the task is not known; it may have ended longer ago than poll.retention; {ask_others}"
+    assert elsewhere == (f"there is no account of that name at livepeer; none is configured; {ask_others}")
 
 
 def test_given_a_provider_that_hangs_then_the_answer_comes_and_no_account_is_called_down_for_it(

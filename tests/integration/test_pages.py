@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from exporter.config import LivepeerConfig, MetricsConfig, QencodeConfig, TaskLabel
 from exporter.reporter import Reporter
+from exporter.sharding import ALONE, Shard
 from exporter.simulator import Fault, FaultKind, Simulator
 from exporter.web.app import Site, create_app
 from exporter.web.location import ROOT, Location, locate
@@ -50,8 +51,9 @@ def serving(
     metrics: MetricsConfig | None = None,
     grafana_url: str = "",
     location: Location = ROOT,
+    shard: Shard = ALONE,
 ) -> Iterator[Pages]:
-    with exporting(clock, *accounts, metrics=metrics) as exporter:
+    with exporting(clock, *accounts, metrics=metrics, shard=shard) as exporter:
         site = Site(
             exporter.exposition.render,
             exporter.refresh,
@@ -133,6 +135,25 @@ def test_given_nothing_wrong_then_the_page_says_so(simulator: Simulator, clock: 
 
     assert verdict(page) == "Nothing is stuck or failing"
     assert text(page.select_one("#table")) == "Nothing is running, and nothing has ended lately."
+
+
+def test_given_a_shard_then_the_page_says_that_its_tasks_are_not_all(
+    simulator: Simulator, clock: DrivenClock
+) -> None:
+    # The account belongs to shard 0.
+    for number, says in enumerate(("Nothing is stuck or failing", "This shard has no account")):
+        with serving(clock, livepeer_config(simulator), shard=Shard(number, 2)) as pages:
+            page = pages.get()
+
+        assert verdict(page) == says
+        assert text(page.select_one("#verdict .part")) == (
+            f"Shard {number} of 2 (counted from 0) shows only its own tasks; ask the others."
+        )
+
+    with serving(clock, livepeer_config(simulator)) as pages:
+        assert "shard" not in pages.call("/").text.lower()
+    with serving(clock) as pages:
+        assert verdict(pages.get()) == "No account is configured"
 
 
 def test_given_failures_from_before_we_watched_then_they_are_counted_but_do_not_alarm(

@@ -126,6 +126,32 @@ def test_given_a_task_that_is_not_known_when_waited_for_then_it_may_yet_appear(w
     assert result.stderr.splitlines()[-1] == "given up after 0 s: nope is not known"
 
 
+def test_given_another_shard_s_task_when_waited_for_then_it_is_told_to_ask_the_others(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    # By b2sum, as in tests/unit/test_sharding.py: of two shards, the first token belongs to 0.
+    there, here = (simulator.qencode.add("completed", token=digit * 32, percent=100.0) for digit in "40")
+    config = write(tmp_path / "config.yml", qencode(simulator, there, here))
+
+    with serving(config, "--shard=1", "--total-shards=2") as served:
+        found = call("wait", "--url", served.site, here)
+        missed = call("wait", "--url", served.site, there, "--appear", "300ms")
+        summary = call("tasks", "--url", served.site, "--format", "summary")
+        listening = served.process.find("(.*event=listening.*)")
+        scraped = served.scrape()
+
+    assert (found.status, found.stderr) == (0, "")
+    assert missed.status == 1
+    assert missed.stderr.splitlines()[-1] == (
+        f"given up after 0 s: {there} is not known:"
+        " shard 1 of 2 (counted from 0) shows only its own tasks; ask the others"
+    )
+    assert ", of shard 1 of 2 (counted from 0) only | " in summary.stdout
+    assert " shard=1/2" in listening
+    assert scraped.value("transcoding_exporter_shard_ordinal") == 1
+    assert scraped.value("transcoding_exporter_total_shards") == 2
+
+
 def test_given_hashed_tokens_when_waited_for_by_the_token_then_it_is_found_and_not_repeated(
     tmp_path: Path, simulator: Simulator
 ) -> None:

@@ -318,6 +318,14 @@ class TestTelemetry:
         name = "transcoding_poll_last_success_timestamp_seconds"
         assert registry.get_sample_value(name, labels) is None, "0 would say that it was in 1970"
 
+    def test_a_shard_tells_which_it_is_of_how_many(self) -> None:
+        alone, last = CollectorRegistry(), CollectorRegistry()
+        Telemetry(alone)
+        Telemetry(last, shard=2, total_shards=3)
+        names = ("transcoding_exporter_shard_ordinal", "transcoding_exporter_total_shards")
+        assert [alone.get_sample_value(name) for name in names] == [0, 1]
+        assert [last.get_sample_value(name) for name in names] == [2, 3]
+
     def test_a_poll_that_failed_keeps_the_time_of_the_last_success(self) -> None:
         registry = CollectorRegistry()
         telemetry = Telemetry(registry)

@@ -3,6 +3,7 @@ import json
 import string
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from exporter.report.records import AccountRecord, StateCounts
 from exporter.terminal import plain
 from exporter.terminal.exits import Exit, verdict
 from exporter.terminal.layout import GAP, Column, layout
-from exporter.terminal.source import Look, SourceError, TaskName, asked_for, task_name
+from exporter.terminal.source import Look, SourceError, TaskName, asked_for, searched, task_name
 from exporter.terminal.style import ASCII, UNICODE
 from exporter.terminal.table import Frame, bar, candidates, condition, screen
 from exporter.terminal.text import age, duration, percent, shortened, stopwatch, visible
@@ -37,6 +38,8 @@ from tests.records import (
     a_task,
     an_account,
 )
+
+PART = "shard 1 of 3 (counted from 0)"
 
 
 def drawn(renderable: RenderableType, width: int = 120) -> list[str]:
@@ -280,6 +283,17 @@ def test_when_an_account_is_not_well_then_it_is_told_how(account: AccountRecord,
     assert condition(account, NOW) == words
 
 
+def test_given_a_shard_when_drawn_then_its_tasks_are_not_taken_for_all_and_it_still_fits() -> None:
+    tasks = [a_task(task=f"task-{number:02}") for number in range(40)]
+
+    lines = drawn(screen(replace(a_look(*tasks), part=PART), framed(80, height=12)), 80)
+
+    assert lines[1] == "shard 1 of 3 (counted from 0) shows only its own tasks; ask the others"
+    assert len(lines) == 12
+    assert lines[11] == "and 34 more"
+    assert "shard" not in "".join(drawn(screen(a_look(*tasks), framed(80, height=12)), 80))
+
+
 def test_given_no_answer_yet_when_drawn_then_it_is_told() -> None:
     assert drawn(screen(None, framed()))[1] == "asking …"
     assert drawn(screen(None, framed(trouble="Connection refused")))[1] == "✗ Connection refused"
@@ -350,6 +364,19 @@ def test_given_nothing_when_piped_then_the_names_of_the_columns_are_there() -> N
 )
 def test_when_summed_up_then_it_is_as_nagios_reads_it(look: Look, line: str) -> None:
     assert plain.summary(look) == line
+
+
+def test_given_a_shard_when_summed_up_then_it_is_told_and_what_programs_read_stays_as_it_is() -> None:
+    alone = a_look(a_task(), accounts=(DOWN,))
+    shard = replace(alone, part=PART)
+
+    assert plain.summary(shard) == (
+        "TRANSCODING WARNING: 0 failed, 0 stalled, 1 running, 0 queued, 1 of 1 accounts down,"
+        " of shard 1 of 3 (counted from 0) only"
+        " | queued=0 running=1 completed=0 failed=0 cancelled=0 unknown=0 stalled=0 accounts_down=1"
+    )
+    assert plain.table(shard) == plain.table(alone)
+    assert plain.document(shard) == plain.document(alone)
 
 
 HISTORY = a_task(state=State.FAILED, phase="error", history=True)
@@ -438,6 +465,15 @@ def test_given_an_account_that_is_not_there_when_asked_for_then_that_is_a_mistak
         asked_for(wish, [an_account()])
 
     assert caught.value.lasting
+
+
+def test_given_a_shard_when_an_account_is_not_there_then_another_shard_may_have_it() -> None:
+    words = "there is no account (livepeer/)?studio; there are: qencode/vod; shard 1 of 3 .* ask the others"
+
+    with pytest.raises(SourceError, match=words):
+        asked_for(Wish(accounts=frozenset({"studio"})), [an_account()], PART)
+    with pytest.raises(SourceError, match=words):
+        searched(task_name("livepeer/studio/upload"), [an_account()], PART)
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,9 @@ class Exporter:
         else:
             old[account].retire()
             knowledge = old[account].knowledge
+            if not knowledge.tasks:
+                # Nothing has been answered yet: what had ended when it was first watched is history still.
+                begun = min(begun, knowledge.opened)
             knowledge.retention = settings.poll.retention
         return AccountPoller(
             self._services.create(settings.account, settings.poll, keep=settings.keep, begun=begun),

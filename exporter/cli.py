@@ -49,7 +49,7 @@ for command in (check_config, tasks, wait, rules, dashboards, completion):
 def serve(
     config_file: Path | None,
     storage_path: str | None,
-    shard: int,
+    shard: int | None,
     total_shards: int,
     log_level: str,
     log_format: str,
@@ -84,7 +84,7 @@ def serve(
 @click.option("--openmetrics", is_flag=True, help="Print OpenMetrics instead of Prometheus' text format.")
 def scrape(
     config_file: Path | None,
-    shard: int,
+    shard: int | None,
     total_shards: int,
     log_level: str,
     log_format: str,

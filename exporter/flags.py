@@ -153,9 +153,8 @@ shard_options = _together(
     _option(
         "--shard",
         type=int,
-        default=0,
         metavar="K",
-        help="Which of the exporters this is that share the tasks, counted from 0.",
+        help="Which of the exporters that share the tasks this is, from 0; needed with --total-shards.",
     ),
     _option("--total-shards", type=int, default=1, metavar="N", help="How many exporters share the tasks."),
 )

@@ -50,12 +50,16 @@ def stored(config: "Config", path: str | None) -> "Config":
     return replace(config, storage=replace(config.storage, url=url))
 
 
-def the_shard(number: int, total: int) -> "Shard":
-    """Return which of the exporters this is that share the tasks; end with 2 if there is no such shard."""
+def the_shard(number: int | None, total: int) -> "Shard":
+    """Return which of the exporters this is that share the tasks; end with 2 if that can't be told."""
     from exporter.sharding import Shard
 
+    if number is None and total > 1:
+        # All would take themselves for the first, and watch the same part.
+        words = f"which of the {total} is this? Give its number, 0 to {total - 1}"
+        raise click.BadParameter(words, param_hint="--shard")
     try:
-        return Shard(number, total)
+        return Shard(number or 0, total)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--shard") from None
 

@@ -24,8 +24,9 @@ def exposition(request: Request, metrics: Metrics) -> Response:
 
 
 def packed(request: Request, response: Response) -> Response:
-    """Gzip an answer if the client reads that, and unless it is gzipped already."""
-    if "Content-Encoding" not in response.headers and not response.direct_passthrough:
+    """Gzip an answer if the client reads that, unless that has been decided already."""
+    # What is joined here stays in memory twice: the metrics have come in pieces, packed or not.
+    if "Accept-Encoding" not in response.vary and not response.direct_passthrough:
         _pack(request, response, [Piece(response.get_data())])
     return response
 

@@ -1,13 +1,15 @@
 """What had ended when an account was first watched is no news: by real clocks, where time always passes."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from exporter.assembly import Exporter
 from exporter.clock import SystemClock
-from exporter.config import PollConfig
+from exporter.config import Config, PollConfig
+from exporter.config_sections import StorageConfig
 from exporter.simulator import SimulatedClock, Simulator
 from tests.support import exporting, livepeer_config, qencode_config, total
 
@@ -62,6 +64,25 @@ def test_given_tasks_that_failed_long_ago_when_first_scraped_then_none_counts_an
             exporter.refresh(10)
             assert failures(exporter) == 1
             assert alarming(exporter) == (1, 1)
+
+
+def test_given_jobs_that_failed_long_ago_when_a_mistake_is_mended_by_a_reload_then_none_counts(
+    simulator: Simulator,
+) -> None:
+    with simulator:
+        token = simulator.qencode.add("encoding")
+        simulator.qencode.fail(token)
+        simulator.clock.advance(60)
+        right = qencode_config(simulator, token)
+        wrong = replace(right, base_url="http://127.0.0.1:9")
+        with exporting(SystemClock(), wrong, poll=POLL) as exporter:
+            exporter.refresh(10)
+            exporter.reconfigure(Config(poll=POLL, qencode=(right,), storage=StorageConfig(url="memory://")))
+            exporter.refresh(10)
+
+            assert total(exporter, "transcoding_tasks", state="failed") == 1
+            assert failures(exporter) == 0
+            assert alarming(exporter) == (0, 0)
 
 
 def test_given_a_token_that_is_added_after_a_restart_when_scraped_then_its_failure_counts(

@@ -469,13 +469,14 @@ def test_a_scrape_shows_the_part_of_a_shard(simulator: Simulator, tmp_path: Path
 @pytest.mark.parametrize("command", ["serve", "scrape"])
 def test_the_help_names_both_variables_and_a_shard_that_can_not_be_is_refused(command: str) -> None:
     shown = CliRunner().invoke(main, [command, "--help"]).output
-    assert re.search(r"--shard K .*\[env var:\s+TRANSCODING_EXPORTER_SHARD;", shown, re.DOTALL)
+    assert re.search(r"--shard K .*\[env var:\s+TRANSCODING_EXPORTER_SHARD\]", shown, re.DOTALL)
     assert re.search(r"--total-shards N .*\[env var:\s+TRANSCODING_EXPORTER_TOTAL_SHARDS;", shown, re.DOTALL)
 
     config = {"QENCODE_TASK_TOKENS": STAYS_AT_0}
     for flags, words in (
         (("--shard=3", "--total-shards=3"), "there is no shard 3 of 3: they are counted from 0"),
         (("--shard=-1",), "there is no shard -1 of 1"),
+        (("--total-shards=3",), "which of the 3 is this? Give its number, 0 to 2"),
         (("--total-shards=0",), "there must be at least one shard, not 0"),
     ):
         refused = run(command, *flags, **config)

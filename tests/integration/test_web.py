@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client import CollectorRegistry, Gauge
+from werkzeug.test import EnvironBuilder
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.view import Picture
@@ -20,6 +21,7 @@ from exporter.web.listen import (
     parse_addresses,
 )
 from exporter.web.location import ROOT, InvalidLocationError, Location, locate
+from exporter.web.wsgi import call
 from tests.idle import Idle
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -108,6 +110,18 @@ def test_given_a_scraper_that_does_not_read_gzip_when_scraped_then_the_answer_is
     assert "Content-Encoding" not in answer.headers
     assert "\nanswer 42.0\n" in answer.text
     assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+
+
+@pytest.mark.parametrize("encodings", ["identity", "gzip"])
+def test_given_a_scraper_when_it_is_answered_then_nobody_joins_the_text(
+    refreshes: Refreshes, encodings: str
+) -> None:
+    environ = EnvironBuilder("/metrics", headers={"Accept-Encoding": encodings}).get_environ()
+
+    answer = call(client(refreshes).application, environ)
+
+    assert len(answer.body) > 2, "it may be large, and sent to many at once"
+    assert dict(answer.headers)["Content-Length"] == str(answer.length)
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("2", 1.5), ("2.5", 2.0), ("60", 59.5), ("0.3", 0.15)])

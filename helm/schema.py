@@ -30,6 +30,12 @@ _PROMETHEUS_DURATION: Final[Schema] = {**DURATION, "type": "string", "minLength"
 _GO_DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$"}
 _NAME: Final[Schema] = {"type": "string", "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"}
 _PROJECTED_KEY: Final[Schema] = {"pattern": "^[-._a-zA-Z0-9]+$", "maxLength": 253}
+# As exporter.web.app has it. In two, for the expressions of Helm cannot look ahead.
+_TELEMETRY_PATH: Final[Schema] = {
+    "type": "string",
+    "pattern": "^/([A-Za-z0-9_.~-]+/)*[A-Za-z0-9_.~-]*$",
+    "not": {"pattern": "^/(-|api|runbooks|static)(/|$)"},
+}
 _URL_OR_NOTHING: Final[Schema] = {"type": "string", "pattern": "^(https?://[^\\s]+)?$"}
 
 
@@ -84,7 +90,7 @@ def _known() -> Mapping[str, Schema]:
         "log.format": _one_of("logfmt", "json"),
         "web.externalUrl": _URL_OR_NOTHING,
         "web.routePrefix": {"type": "string", "pattern": "^(/.*)?$"},
-        "web.telemetryPath": {"type": "string", "pattern": "^/"},
+        "web.telemetryPath": _TELEMETRY_PATH,
         "web.config": _OBJECT,
         "service.type": _one_of("ClusterIP", "NodePort", "LoadBalancer"),
         "service.port": _PORT,

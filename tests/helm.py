@@ -160,19 +160,17 @@ def command(
         folder: Where the root of the container is.
         secrets: The content of Secrets that the chart does not make, by name and key.
     """
-    rendered = objects(values)
     made = {
         each["metadata"]["name"]: {key: b64decode(text).decode() for key, text in each["data"].items()}
-        for each in rendered
+        for each in objects(values)
         if each["kind"] == "Secret"
     }
     known = {**secrets, **made}
-    maps = {each["metadata"]["name"]: each["data"] for each in rendered if each["kind"] == "ConfigMap"}
     mounts = {each["name"]: each["mountPath"] for each in container(values)["volumeMounts"]}
     for volume, path in mounts.items():
         place = folder / path.removeprefix("/")
         place.mkdir(parents=True)
-        for name, content in _projected(values, volume, known, maps):
+        for name, content in _projected(values, volume, known):
             (place / name).write_text(content)
     words = [*container(values)["args"], ANY_PORT]
     inside = re.compile(rf"=(?=(?:{'|'.join(mounts.values())})/)")
@@ -181,17 +179,12 @@ def command(
 
 
 def _projected(
-    values: Values,
-    volume: str,
-    secrets: Mapping[str, Mapping[str, str]],
-    maps: Mapping[str, Mapping[str, str]],
+    values: Values, volume: str, secrets: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[str, str]]:
     for each in pod(values)["volumes"]:
         if each["name"] == volume and "projected" in each:
             for source in each["projected"]["sources"]:
-                kind = "secret" if "secret" in source else "configMap"
-                content = (secrets if kind == "secret" else maps)[source[kind]["name"]]
-                yield from content.items()
+                yield from secrets[source["secret"]["name"]].items()
 
 
 def _variables(values: Values, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The chart by Helm's own engine: what it makes of values, and what Kubernetes would say to it."""
 
 import shutil
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -255,19 +256,29 @@ def test_the_service_account_has_no_token_and_no_role() -> None:
 
 
 def test_what_is_secret_is_in_secrets_only() -> None:
-    values = {
-        "secret": {"livepeer.key": "s3cret", "tokens.json": "[]"},
-        "web": {"config": {"basic_auth_users": {"a": "$2y$hash"}}},
+    values: Values = {
+        "secret": {"livepeer.key": "s3cret"},
+        "web": {"config": {"basic_auth_users": {"a": "$2y$s3cret"}}},
+        "config": {
+            "livepeer": [
+                {"name": "by-file", "api_key_file": "livepeer.key"},
+                {"name": "plain", "api_key": "s3cret"},
+            ],
+            "qencode": [
+                {"name": "vod", "task_tokens": ["s3cret"]},
+                {"name": "live", "task_tokens_http": "https://user:s3cret@tokens.example.com/list"},
+            ],
+            "storage": {"url": "postgresql://tx:s3cret@pg/tx"},
+        },
     }
-    values["config"] = WATCHING["config"]
+    made = [each for each in objects(values) if each["kind"] == "Secret"]
     open_ones = [each for each in objects(values) if each["kind"] != "Secret"]
+    config = one("Secret", values, f"{NAME}-config")["data"]["config.yml"]
 
-    assert {each["metadata"]["name"] for each in objects(values) if each["kind"] == "Secret"} == {
-        NAME,
-        f"{NAME}-web",
-    }
+    assert {each["metadata"]["name"] for each in made} == {NAME, f"{NAME}-config", f"{NAME}-web"}
+    assert yaml.safe_load(b64decode(config)) == values["config"]
     assert "s3cret" not in str(open_ones)
-    assert "$2y$" not in str(open_ones)
+    assert "s3cret" not in notes(values)
 
 
 # --- Details that users of charts rely on -------------------------------------------------------------------

@@ -8,6 +8,7 @@ import helm_python
 import pytest
 import yaml
 
+from exporter.web.app import is_telemetry_path
 from helm.values import Value, read
 from tests.helm import CHART, KUBERNETES, ROOT, Values, check, findings, merged, objects, refusal
 from tests.helm_values import CASES
@@ -79,7 +80,6 @@ def test_a_section_that_does_not_exist_is_refused_by_its_name() -> None:
         ("persistence.size", "1 GB", "/persistence/size"),
         ("persistence.retentionPolicy.whenScaled", "Keep", "/persistence/retentionPolicy/whenScaled"),
         ("web.externalUrl", "video.example.com", "/web/externalUrl"),
-        ("web.telemetryPath", "metrics", "/web/telemetryPath"),
         ("serviceMonitor.interval", "soon", "/serviceMonitor/interval"),
         ("serviceMonitor.enabled", "true", "/serviceMonitor/enabled"),
         ("podMonitor.scheme", "ftp", "/podMonitor/scheme"),
@@ -98,6 +98,33 @@ def test_a_section_that_does_not_exist_is_refused_by_its_name() -> None:
 )
 def test_a_value_that_cannot_be_is_refused_by_its_name(name: str, content: Any, named: str) -> None:
     assert named in refusal(at(tuple(name.split(".")), content))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "metrics",
+        "/-/healthy",
+        "/-",
+        "/api",
+        "/api/v1",
+        "/runbooks/",
+        "/static/x",
+        "/a//b",
+        "/<this>",
+        "/a b",
+        "/é",
+    ],
+)
+def test_a_path_where_the_exporter_would_not_show_its_metrics_is_refused(path: str) -> None:
+    assert "/web/telemetryPath" in refusal({"web": {"telemetryPath": path}})
+    assert not is_telemetry_path(path)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/metrics/", "/apis", "/-x", "/probe/~all_of.them"])
+def test_a_path_where_it_would_is_taken(path: str) -> None:
+    assert objects({"web": {"telemetryPath": path}})
+    assert is_telemetry_path(path)
 
 
 def test_the_linter_names_it_too() -> None:
@@ -198,7 +225,14 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
     [
         ({"existingSecret": "a", "secret": {"b": "c"}}, "existingSecret and secret"),
         ({"config": {"poll": {"timeout": "5s"}}}, "config.qencode or config.livepeer"),
-        ({"config": {"livepeer": [{"name": "a", "api_key": "k"}]}}, "config.livepeer[0].api_key"),
+        (
+            {**KEPT, "extraArgs": ["--shard=1"]},
+            "extraArgs[0]: the chart gives each shard its number, and --shard",
+        ),
+        (
+            {**KEPT, "extraArgs": ["--log.level=debug", "--total-shards", "2"]},
+            "extraArgs[1]: the chart gives",
+        ),
         ({"sharding": {"replicas": 2}}, "sharding.replicas"),
         ({**TWO, "persistence": {"existingClaim": "x"}}, "persistence.existingClaim"),
         (merged(TWO, POSTGRESQL), "config.storage.url"),
@@ -241,7 +275,3 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
 )
 def test_values_that_do_not_go_together_are_refused_and_named(values: Values, named: str) -> None:
     assert named in refusal(values)
-
-
-def test_a_key_that_lies_open_is_not_repeated_in_the_refusal() -> None:
-    assert "s3cret" not in refusal({"config": {"livepeer": [{"name": "a", "api_key": "s3cret"}]}})

@@ -154,8 +154,8 @@ spec:
           - secret:
               name: {{ $secret }}
           {{- end }}
-          - configMap:
-              name: {{ include "transcoding-exporter.fullname" . }}
+          - secret:
+              name: {{ include "transcoding-exporter.fullname" . }}-config
     {{- end }}
     {{- if include "transcoding-exporter.guarded" . }}
     - name: web

@@ -12,9 +12,9 @@
 {{- fail "config: no account is configured; add one to the list config.qencode or config.livepeer" -}}
 {{- end -}}
 {{- include "transcoding-exporter.validateAccounts" . -}}
-{{- range $index, $account := (.Values.config | default dict).livepeer -}}
-{{- if hasKey $account "api_key" -}}
-{{- fail (printf "config.livepeer[%d].api_key would lie open in a ConfigMap: put the key into a Secret, name that by existingSecret, and write api_key_file" $index) -}}
+{{- range $index, $arg := .Values.extraArgs -}}
+{{- if regexMatch "^--(shard|total-shards)(=|$)" $arg -}}
+{{- fail (printf "extraArgs[%d]: the chart gives each shard its number, and %s would give all pods the same; leave it out, and set sharding.replicas" $index (splitList "=" $arg | first)) -}}
 {{- end -}}
 {{- end -}}
 {{- if and $shards (include "transcoding-exporter.demo" .) -}}

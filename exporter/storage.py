@@ -1,5 +1,8 @@
 """Opens the ledger that the configuration names."""
 
+from pathlib import Path
+from typing import Final
+
 import structlog
 
 from exporter.metrics.telemetry import Telemetry
@@ -8,6 +11,12 @@ from exporter.sharding import ALONE, Shard
 from exporter.tracking.claim import Claim
 from exporter.tracking.database_error import DatabaseError
 from exporter.tracking.ledger import Ledger, MemoryLedger
+
+_MAGIC: Final = b"SQLite format 3\0"
+"""What each file of SQLite begins with."""
+
+_PAGE: Final = 4096
+"""Bytes: the size of each file that SQLite has written is a multiple of it."""
 
 _log = structlog.get_logger()
 
@@ -18,7 +27,8 @@ def open_ledger(
     """Open the ledger, and claim its file if it is one.
 
     Raises:
-        DatabaseError: it can't be opened, or would have to be shared with other shards.
+        DatabaseError: it can't be opened, is a file of something else, or would have to be shared with other
+            shards.
     """
     # To SQLite, each thread's :memory: is a database of its own.
     if url in ("memory://", "sqlite:///:memory:"):
@@ -48,6 +58,11 @@ def open_ledger(
             "storage.url names one database for all shards, which would overwrite each other's counters:"
             " each needs a file of its own"
         )
+    if database.path and _foreign(database.path):
+        raise DatabaseError(
+            f"{database.path} is no ledger; name another file with storage.url or --storage.path,"
+            " or move it away"
+        )
     ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
     if database.path:
         telemetry.ledger_set_aside(SetAside(database.path).count)
@@ -61,3 +76,22 @@ def open_ledger(
             ledger=str(database.path),
         )
     return ledger, claim
+
+
+def _foreign(path: Path) -> bool:
+    """Whether a file is somebody else's: it would be a pity to set it aside as a damaged ledger.
+
+    Of a ledger whose beginning is overwritten, its size still tells, or what SQLite keeps beside it.
+    """
+    try:
+        # Not of a pipe, which would keep us waiting.
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            begins = file.read(len(_MAGIC))
+        whole_pages = path.stat().st_size % _PAGE == 0
+    except OSError:
+        # Opening it as a ledger tells better what is wrong.
+        return False
+    beside = any(path.with_name(path.name + companion).exists() for companion in ("-wal", "-shm"))
+    return begins not in (b"", _MAGIC) and not whole_pages and not beside

@@ -52,6 +52,8 @@ class DatabaseLedger:
         self._waiting: dict[Account, Batch] = {}
         self._written: dict[Account, tuple[float | None, str | None, float | None]] = {}
         self._opened = False
+        # Whether the file lacks what is known: it is another than what was known came from or was written to.
+        self._owed = False
         self._given: dict[Account, dict[str, GivenToken]] = {}
         self._bounds: Mapping[Count, float] = {}
         self._retry_at = float("-inf")
@@ -155,6 +157,7 @@ class DatabaseLedger:
         return (
             change.empty
             and not self._waiting
+            and not self._owed
             and not self._dropped.get(account)
             and self._written.get(account) == (change.position, *self._standing(account))
             and self._database.in_place()
@@ -166,22 +169,26 @@ class DatabaseLedger:
         return self._shares[account], before if isfinite(before) else None
 
     def _stored_tokens(self, account: Account) -> dict[str, GivenToken]:
-        if not self._opened:
+        if self._owed or not self._opened:
             return {}
         try:
             return dict(self._database.tokens(account))
         except DamagedError as error:
             self._set_aside(error)
-            self._renew()
+            self._flush()
             return {}
 
     def _at_once(self, write: Callable[[], None]) -> None:
         """Write what somebody waits for, so at once or not at all."""
         if self._clock.monotonic() < self._refuse_until:
             raise DatabaseError("the database failed a moment ago")
+        self._look_for_file()
+        if self._owed or not self._opened:
+            self._flush()
+        if self._owed:
+            # A token alone in a new file would be all that the next start knows.
+            raise DatabaseError("the ledger could not be written anew yet")
         try:
-            if not self._database.in_place():
-                self._flush()
             write()
         except DatabaseError as error:
             self._refuse_until = self._clock.monotonic() + REFUSE_INTERVAL
@@ -192,7 +199,7 @@ class DatabaseLedger:
         """Write what waits, and close the connections."""
         with self._lock:
             self._retry_at = float("-inf")
-            if self._waiting:
+            if self._waiting or self._owed:
                 self._flush()
             self._database.close()
 
@@ -205,13 +212,21 @@ class DatabaseLedger:
         self._opened = True
 
     def _load(self, account: Account) -> StoredAccount | None:
+        with self._lock:
+            if self._owed:
+                self._flush()
+            if self._owed:
+                # What was stored is gone or set aside, and there may be no tables yet.
+                return None
         if not self._opened:
             return self._database.load_read_only(account)
         try:
             return self._database.load(account)
         except DamagedError as error:
-            self._set_aside(error)
-            self._database.open()
+            with self._lock:
+                self._set_aside(error)
+                # Not later: accounts that were recalled before are in the new file or nowhere.
+                self._flush()
             return None
 
     def _flush(self) -> None:
@@ -221,15 +236,12 @@ class DatabaseLedger:
         try:
             if not self._opened:
                 self._open()
+            self._look_for_file()
             try:
-                if self._database.in_place():
-                    self._database.write(tuple(self._waiting.values()))
-                else:
-                    _log.error("ledger's file is gone, it is written anew")
-                    self._renew()
+                self._write()
             except DamagedError as error:
                 self._set_aside(error)
-                self._renew()
+                self._write()
         except DatabaseError as error:
             self._fail(error)
             return
@@ -241,12 +253,21 @@ class DatabaseLedger:
             _log.warning("ledger works again, nothing is lost")
         self._tell(False)
 
-    def _renew(self) -> None:
-        """Fill a new database with all that is known."""
-        self._database.close()
-        self._database.open()
-        whole = [self._whole(knowledge) for knowledge in self._known.values()]
+    def _write(self) -> None:
+        """Write what waits; if the file lacks what is known, all of that with it, in one transaction."""
+        whole: list[Batch] = []
+        if self._owed:
+            self._database.close()
+            self._database.open()
+            whole = [self._whole(knowledge) for knowledge in self._known.values()]
         self._database.write([*whole, *self._waiting.values()])
+        self._owed = False
+
+    def _look_for_file(self) -> None:
+        """Find out whether the file was deleted or replaced."""
+        if self._opened and not self._owed and not self._database.in_place():
+            self._owed = True
+            _log.error("ledger's file is gone, it is written anew")
 
     def _whole(self, knowledge: Knowledge) -> Batch:
         tasks, counts = knowledge.dump()
@@ -269,6 +290,8 @@ class DatabaseLedger:
 
     def _set_aside(self, error: DamagedError) -> None:
         """Keep a damaged file under another name: somebody may want to look into it."""
+        # Even if renaming fails half-way; a database that is no file stays, with all that is in it.
+        self._owed = self._database.path is not None
         kept = self._database.set_aside(suffix(datetime.fromtimestamp(self._clock.time(), UTC)))
         _log.error("ledger is damaged, it is set aside and a new one begun", error=str(error), kept=str(kept))
 

@@ -463,6 +463,53 @@ class TestDamage:
         assert shown(again, clock) == {"a": "encoding", "b": "error"}
         assert again.snapshot(clock.now).counts == knowledge.snapshot(clock.now).counts
 
+    def test_damage_to_one_account_at_the_start_loses_no_other(self, path: Path, clock: Clock) -> None:
+        before = Watched(f"sqlite:///{path}", clock)
+        before.learn(before.recall(VOD), seen("b", "error", State.FAILED))
+        before.ledger.give(VOD, "token-1", GivenToken({}, 5.0))
+        before.learn(before.recall(STUDIO), seen("c", "waiting", State.QUEUED))
+        before.ledger.close()
+        execute(f"sqlite:///{path}", "UPDATE counts SET labels = '{' WHERE provider = 'livepeer'")
+
+        halted = Watched(f"sqlite:///{path}", clock)
+        halted.recall(VOD)
+        halted.ledger.tokens(VOD)
+        halted.recall(STUDIO)
+        halted.ledger.close()
+
+        again = Watched(f"sqlite:///{path}", clock)
+        knowledge = again.recall(VOD)
+        assert shown(knowledge, clock) == {"a": "encoding", "b": "error"}
+        assert knowledge.snapshot(clock.now).counts[FAILURES] == 1
+        assert again.ledger.tokens(VOD) == {"token-1": GivenToken({}, 5.0)}
+        assert shown(again.recall(STUDIO), clock) == {}
+
+
+class TestAFileOfSomethingElse:
+    def test_is_refused_and_left_as_it_is(self, tmp_path: Path, clock: Clock) -> None:
+        path = tmp_path / "config.yml"
+        path.write_text("storage: {url: 'sqlite:///config.yml'}\n")
+
+        with pytest.raises(
+            DatabaseError, match=r"config\.yml is no ledger; name another file with storage\.url"
+        ):
+            open_ledger(f"sqlite:///{path}", clock, Telemetry(CollectorRegistry()))
+
+        assert list(tmp_path.iterdir()) == [path]
+        assert path.read_text() == "storage: {url: 'sqlite:///config.yml'}\n"
+
+    @pytest.mark.parametrize("companions", [[], ["-wal"]])
+    def test_is_not_a_ledger_whose_beginning_was_overwritten(
+        self, tmp_path: Path, clock: Clock, companions: list[str]
+    ) -> None:
+        path = tmp_path / "ledger.db"
+        path.write_bytes(bytes(100 if companions else 8192))
+        for companion in companions:
+            path.with_name(path.name + companion).touch()
+
+        with exposed(f"sqlite:///{path}", clock) as shown:
+            assert shown() == 1
+
 
 ASIDE = "transcoding_exporter_ledger_set_aside_files"
 
@@ -485,7 +532,7 @@ class TestSetAside:
         self, tmp_path: Path, clock: Clock
     ) -> None:
         path, elsewhere = tmp_path / "ledger.db", tmp_path / "elsewhere"
-        path.write_bytes(b"no database" * 1000)
+        path.write_bytes(b"\xa5" * 8192)
         elsewhere.mkdir()
 
         with exposed(f"sqlite:///{path}", clock) as shown:
@@ -607,6 +654,110 @@ class TestFullDisk:
         watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
         assert watched.degraded() is True
         assert shown(knowledge, clock) == {"a": "encoding"}
+
+    def test_at_the_start_and_the_file_damaged_before_there_is_room(
+        self, small_disk: Path, clock: Clock
+    ) -> None:
+        path = small_disk / "ledger.db"
+        before = Watched(f"sqlite:///{path}", clock)
+        before.learn(before.recall(), seen("a", "error", State.FAILED))
+        before.ledger.close()
+        fill(small_disk)
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+
+        (small_disk / "filler").unlink()
+        path.write_bytes(b"\xa5" * path.stat().st_size)
+        clock.now += RETRY_INTERVAL
+        watched.learn(knowledge, seen("b", "error", State.FAILED))
+        assert watched.degraded() is False
+        watched.ledger.close()
+
+        again = Watched(f"sqlite:///{path}", clock).recall()
+        assert shown(again, clock) == {"a": "error", "b": "error"}
+        assert again.snapshot(clock.now).counts[FAILURES] == 2
+
+
+class TestANewFileWithoutRoomForAll:
+    """There is room for its tables and for what is new, but not for what was known before."""
+
+    @pytest.fixture(params=["damaged", "moved away"])
+    def lost(
+        self, request: pytest.FixtureRequest, small_disk: Path, clock: Clock
+    ) -> tuple[Watched, Knowledge]:
+        """A ledger that knows 400 failures, and has just lost its file."""
+        watched = Watched(f"sqlite:///{small_disk}/ledger.db", clock)
+        knowledge = watched.recall()
+        watched.learn(
+            knowledge, *(seen(f"old {n}", "error", State.FAILED, message="x" * 400) for n in range(400))
+        )
+        # Else SQLite would make room later, by deleting its write-ahead log.
+        watched.opened[-1].close()
+        file = small_disk / "ledger.db"
+        if request.param == "damaged":
+            file.write_bytes(b"\xa5" * file.stat().st_size)
+        else:
+            file.rename(small_disk / "moved away")
+        fill(small_disk)
+        os.truncate(small_disk / "filler", (small_disk / "filler").stat().st_size - 160_000)
+        return watched, knowledge
+
+    @staticmethod
+    def make_room(disk: Path) -> None:
+        for file in list(disk.iterdir()):
+            if file.name not in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+                file.unlink()
+
+    def test_it_stays_degraded_until_all_is_written(
+        self, small_disk: Path, clock: Clock, lost: tuple[Watched, Knowledge]
+    ) -> None:
+        watched, knowledge = lost
+        for number in range(3):
+            watched.learn(knowledge, seen(f"new {number}", "error", State.FAILED))
+            assert watched.degraded() is True
+            with pytest.raises(DatabaseError):
+                watched.ledger.give(VOD, "token-1", GivenToken({}, 5.0))
+            clock.now += RETRY_INTERVAL
+
+        self.make_room(small_disk)
+        watched.learn(knowledge)
+        assert watched.degraded() is False
+        watched.ledger.close()
+
+        again = Watched(f"sqlite:///{small_disk}/ledger.db", clock).recall()
+        assert set(again.tasks) == set(knowledge.tasks)
+        assert again.snapshot(clock.now).counts[FAILURES] == 403
+
+    def test_an_end_before_that_leaves_nothing_rather_than_a_part(
+        self, small_disk: Path, clock: Clock, lost: tuple[Watched, Knowledge]
+    ) -> None:
+        watched, knowledge = lost
+        for number in range(2):
+            watched.learn(knowledge, seen(f"new {number}", "error", State.FAILED))
+            clock.now += RETRY_INTERVAL
+        watched.ledger.close()
+        self.make_room(small_disk)
+
+        clock.now += 60
+        began = clock.now
+        again = Watched(f"sqlite:///{small_disk}/ledger.db", clock).recall()
+        # With the old time of opening and without the tasks, old failures would count as news.
+        assert (again.opened, set(again.tasks)) == (began, set())
+
+    def test_an_account_that_comes_meanwhile_is_written_too(
+        self, small_disk: Path, clock: Clock, lost: tuple[Watched, Knowledge]
+    ) -> None:
+        watched, knowledge = lost
+        watched.learn(knowledge, seen("new", "error", State.FAILED))
+        watched.learn(watched.recall(STUDIO), seen("c", "waiting", State.QUEUED))
+        assert watched.degraded() is True
+
+        self.make_room(small_disk)
+        clock.now += RETRY_INTERVAL
+        watched.ledger.close()
+        again = Watched(f"sqlite:///{small_disk}/ledger.db", clock)
+        assert len(again.recall(VOD).tasks) == 401
+        assert shown(again.recall(STUDIO), clock) == {"c": "waiting"}
 
 
 def test_a_table_that_is_locked_for_long_degrades_instead_of_holding_up_the_polls(

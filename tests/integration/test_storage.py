@@ -275,7 +275,7 @@ def execute_committed(ledger: Path, statement: str) -> None:
 def test_given_a_damaged_ledger_then_it_is_set_aside_and_a_new_one_begun(
     config: Path, ledger: Path, simulator: Simulator
 ) -> None:
-    damaged = b"this is no database" * 1000
+    damaged = b"\xa5" * 8192
     ledger.write_bytes(damaged)
     with serving(config, f"--storage.path={ledger}") as exporter:
         answer = exporter.scrape()

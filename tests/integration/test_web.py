@@ -116,7 +116,7 @@ def test_given_a_scraper_that_does_not_read_gzip_when_scraped_then_the_answer_is
 def test_given_a_scraper_when_it_is_answered_then_nobody_joins_the_text(
     refreshes: Refreshes, encodings: str
 ) -> None:
-    environ = EnvironBuilder("/metrics", headers={"Accept-Encoding": encodings}).get_environ()
+    environ = EnvironBuilder("/metrics", headers=[("Accept-Encoding", encodings)]).get_environ()
 
     answer = call(client(refreshes).application, environ)
 

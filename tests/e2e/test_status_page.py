@@ -1,6 +1,5 @@
 """The status page in a real browser, in front of a real exporter that watches simulated services."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from exporter.simulator import Fault, FaultKind, SimulatedClock, Simulator
 from tests.browser import Watched, chromium, installed, overflow, violations
+from tests.lacking import FETCH, do_without
 from tests.processes import EXPORTER, free_port, running
 from tests.served import livepeer, qencode, serving, write
 
@@ -24,10 +24,7 @@ REFUSED = re.compile("ERR_CONNECTION_REFUSED")
 def browser() -> Iterator[Browser]:
     program = installed()
     if program is None:
-        reason = "no Chromium here; tests/e2e/fetch-tools brings it"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        do_without("Chromium", FETCH)
     with chromium(program) as browser:
         yield browser
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.lacking import FETCH, do_without
 
 
 def programs() -> Path | None:
@@ -20,19 +20,12 @@ def programs() -> Path | None:
     return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
 
 
-def missing(tool: str) -> None:
-    """Skip on a laptop, fail in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{tool} is missing; tests/e2e/fetch-tools gets it")
-    pytest.skip(f"{tool} is not installed")
-
-
 @contextmanager
 def running() -> Iterator[str]:
     """Run a server; yield its URL for SQLAlchemy."""
     folder = programs()
     if folder is None:
-        missing("PostgreSQL")
+        do_without("PostgreSQL", FETCH)
     assert folder
     with tempfile.TemporaryDirectory(prefix="postgresql-") as name:
         base = Path(name)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import requests
@@ -27,6 +27,7 @@ from exporter.web.web_config import load
 from helm.values import read
 from tests import helm_cluster, served
 from tests.helm import CHART, KUBERNETES, check, objects
+from tests.lacking import do_without
 from tests.markdown import ROOT, Block, blocks, documents
 from tests.pki import Authority
 from tests.processes import ANY_PORT, EXPORTER, environment, free_port, running, wait_until
@@ -148,13 +149,6 @@ def of(*languages: str) -> list[Block]:
 def advise(block: Block, problem: str, remedy: str) -> str:
     """Say what is wrong with a block, and what can be done about it."""
     return f"\n{block}: {problem}.\n{block.text}\nMend it there; or, in {Path(__file__).name}, {remedy}."
-
-
-def do_without(program: str) -> NoReturn:
-    """Skip the test; in CI, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"no {program} here")
-    pytest.skip(f"no {program} here")
 
 
 # --- Shell -----------------------------------------------------------------------------------------------

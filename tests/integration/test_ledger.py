@@ -27,6 +27,7 @@ from exporter.tracking.set_aside import SetAside
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally
 from exporter.tracking.tracker import Moment
 from tests.integration import postgresql
+from tests.lacking import do_without
 
 VOD = Account(Provider.QENCODE, "vod")
 STUDIO = Account(Provider.LIVEPEER, "studio")
@@ -590,7 +591,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mounted], capture_output=True, check=False
     )
     if mount.returncode:
-        postgresql.missing("the right to mount a small file system")
+        do_without("right to mount a small file system")
     yield mounted
     subprocess.run(["umount", "--lazy", mounted], check=True)
 

@@ -19,14 +19,8 @@ from tests.processes import ANY_PORT, EXPORTER, run, running
 from tests.records import NASTY_ACCOUNT, NASTY_TASK, SHOWN, a_task
 from tests.screens import on_terminal
 from tests.strange import Strange
-from tests.watched import QUICK, World, rows, standing_still
+from tests.watched import QUICK, World, rows
 from tests.wire import CLOSE, RESET, Asked, Step, Wire, http
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with standing_still(tmp_path_factory.mktemp("still")) as world:
-        yield world
 
 
 @pytest.fixture

@@ -7,22 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.simulator import Simulator
 from tests.commands import call
+from tests.lacking import do_without
 from tests.processes import EXPORTER, environment, run
-from tests.watched import QUICK, World, standing_still, watching
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with standing_still(tmp_path_factory.mktemp("still")) as world:
-        yield world
-
-
-@pytest.fixture
-def world(tmp_path: Path, simulator: Simulator) -> Iterator[World]:
-    with watching(tmp_path, simulator) as world:
-        yield world
+from tests.watched import QUICK, World
 
 
 @pytest.mark.parametrize(
@@ -110,10 +98,7 @@ def full() -> Iterator[int]:
     try:
         descriptor = os.open("/dev/full", os.O_WRONLY)
     except OSError:
-        reason = "no /dev/full here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        do_without("/dev/full")
     yield descriptor
     os.close(descriptor)
 

@@ -2,29 +2,13 @@
 
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from exporter.simulator import Fault, FaultKind, Simulator
+from exporter.simulator import Fault, FaultKind
 from tests.screens import CTRL_C, on_terminal
-from tests.watched import QUICK, STALLED_AFTER, World, standing_still, watching
+from tests.watched import QUICK, STALLED_AFTER, World
 
 ESCAPE = b"\x1b"
 SHOW_CURSOR = b"\x1b[?25h"
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with standing_still(tmp_path_factory.mktemp("still")) as world:
-        yield world
-
-
-@pytest.fixture
-def world(tmp_path: Path, simulator: Simulator) -> Iterator[World]:
-    with watching(tmp_path, simulator) as world:
-        yield world
 
 
 def test_when_watched_then_progress_moves_on_the_screen_until_ctrl_c(world: World) -> None:

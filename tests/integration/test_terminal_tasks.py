@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,9 @@ from exporter.simulator import Fault, FaultKind, Simulator
 from tests.commands import call
 from tests.processes import EXPORTER, run, running, wait_until
 from tests.served import qencode, write
-from tests.watched import QUICK, STALLED_AFTER, World, rows, standing_still, watching
+from tests.watched import QUICK, STALLED_AFTER, World, rows
 
 ESCAPE = "\x1b"
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with standing_still(tmp_path_factory.mktemp("still")) as world:
-        yield world
-
-
-@pytest.fixture
-def world(tmp_path: Path, simulator: Simulator) -> Iterator[World]:
-    with watching(tmp_path, simulator) as world:
-        yield world
 
 
 def test_given_a_pipe_when_asked_then_there_is_one_table_of_stable_columns(still: World) -> None:

@@ -1,7 +1,6 @@
 """`wait`, on a terminal and in a pipe."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,7 @@ from tests.commands import call
 from tests.processes import EXPORTER, Process, run, running, wait_until
 from tests.screens import CTRL_C, on_terminal
 from tests.served import qencode, serving, write
-from tests.watched import QUICK, World, standing_still, watching
-
-
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with standing_still(tmp_path_factory.mktemp("still")) as world:
-        yield world
-
-
-@pytest.fixture
-def world(tmp_path: Path, simulator: Simulator) -> Iterator[World]:
-    with watching(tmp_path, simulator) as world:
-        yield world
+from tests.watched import QUICK, World
 
 
 def ending(process: Process) -> int:

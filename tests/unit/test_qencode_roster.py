@@ -25,7 +25,7 @@ class Known:
         return self.active.get(task_id)
 
     def ended_before(self, moment: float, most: int) -> tuple[str, ...]:
-        raise NotImplementedError
+        return ()
 
 
 def watching(tokens: Iterable[str]) -> Mapping[str, WatchedToken]:

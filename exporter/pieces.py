@@ -7,7 +7,6 @@ can be deflated one by one, kept, and put together to a stream that any client r
 
 import struct
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 from typing import Final
 
 try:
@@ -39,15 +38,6 @@ class Piece:
             deflate = zlib.compressobj(_FAST, wbits=_RAW)
             self._deflated = deflate.compress(self.text) + deflate.flush(zlib.Z_SYNC_FLUSH)
         return self._deflated
-
-
-def renewed(before: Sequence[Piece], texts: Iterable[bytes]) -> tuple[Piece, ...]:
-    """Return pieces of these texts: those of before where the text is the same, else new ones."""
-    return tuple(
-        old if old and old.text == text else Piece(text)
-        for old, text in zip_longest(before, texts)
-        if text is not None
-    )
 
 
 def gzipped(pieces: Iterable[Piece]) -> Sequence[bytes]:

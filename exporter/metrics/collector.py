@@ -6,6 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.fleet import fleet
+from exporter.metrics.groups import groups_of
 from exporter.metrics.samples import Series
 from exporter.metrics.tasks import choose, dropped, single_tasks
 from exporter.metrics.view import Picture
@@ -25,7 +26,11 @@ class TaskCollector(Collector):
         """Yield every family of the fleet, and those of the single tasks if they are wanted."""
         picture = self._picture()
         shown = choose(picture)
-        for series in (*fleet(picture), dropped(picture, shown), *single_tasks(picture, shown)):
+        for series in (
+            *fleet(picture, groups_of(picture)),
+            dropped(picture, shown),
+            *single_tasks(picture, shown),
+        ):
             yield as_metric(series)
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from exporter.metrics.view import Sight, failure
-from exporter.model import Task
+from exporter.model import FailureReason, Task
 
 ACCOUNT: Final = ("provider", "account")
 TYPE: Final = (*ACCOUNT, "task_type")
@@ -183,7 +183,7 @@ PER_TASK: Final = (
             (*TASK, "reason"),
         ),
         lambda task, _: None if failure(task) is None else 1,
-        lambda task: (failure(task) or "",),
+        lambda task: (task.seen.reason or FailureReason.UNKNOWN,),
     ),
 )
 TASK_INFO: Final = _gauge(

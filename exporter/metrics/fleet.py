@@ -2,16 +2,17 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from prometheus_client.samples import Exemplar
 
 from exporter.metrics import families
+from exporter.metrics.groups import Group
 from exporter.metrics.samples import BUCKET, Labels, Sample, Series
-from exporter.metrics.view import Picture, failure
+from exporter.metrics.view import Picture
 from exporter.metrics.zeros import active_phases, known_counts
-from exporter.model import TASK_TYPES, Account, FailureReason, State
+from exporter.model import TASK_TYPES, FailureReason
 from exporter.tracking.tally import SUM, Tally, bound_label
 
 _COUNTERS: Final = {
@@ -30,9 +31,9 @@ _WITH_EXEMPLAR: Final = frozenset({Tally.FAILURES, *_HISTOGRAMS})
 _MAX_EXEMPLAR: Final = 128 - len("task")
 
 
-def fleet(picture: Picture) -> Iterator[Series]:
+def fleet(picture: Picture, groups: Sequence[Group]) -> Iterator[Series]:
     """Yield every family of the fleet."""
-    tallies, groups = _Tallies(picture), _groups(picture)
+    tallies = _Tallies(picture)
     yield Series(families.TASKS, _tasks(groups, tallies.labels(Tally.PHASE_ENTRIES)))
     for tally, family in _COUNTERS.items():
         yield Series(family, tallies.counter(tally))
@@ -40,32 +41,7 @@ def fleet(picture: Picture) -> Iterator[Series]:
         yield Series(family, tallies.histogram(tally))
     yield Series(families.STALLED, _stalled(picture, groups))
     yield Series(families.FAILED, _failed(picture, groups))
-    yield Series(families.OLDEST_ACTIVE, _oldest(picture))
-
-
-class _Group(NamedTuple):
-    """What tasks have in common as far as the fleet goes."""
-
-    account: Account
-    task_type: str
-    phase: str
-    state: State
-    stalled: bool
-    failure: FailureReason | None
-
-
-def _groups(picture: Picture) -> Mapping[_Group, int]:
-    """Return how many tasks there are of each kind."""
-    groups = {}
-    for snapshot in picture.snapshots:
-        stalled = picture.sight(snapshot).stalled
-        # Plain tuples while there are as many as tasks.
-        counted = Counter(
-            (task.seen.task_type, task.seen.phase, task.seen.state, stalled(task), failure(task))
-            for task in snapshot.tasks
-        )
-        groups.update({_Group(snapshot.account, *group): number for group, number in counted.items()})
-    return groups
+    yield Series(families.OLDEST_ACTIVE, _oldest(groups))
 
 
 class _Tallies:
@@ -125,43 +101,41 @@ def _samples(values: Mapping[Labels, float]) -> Iterable[Sample]:
     return [Sample(labels, value) for labels, value in values.items()]
 
 
-def _tasks(groups: Mapping[_Group, int], known: Iterable[Labels]) -> Iterable[Sample]:
+def _tasks(groups: Sequence[Group], known: Iterable[Labels]) -> Iterable[Sample]:
     tasks: Counter[Labels] = Counter(dict.fromkeys(known, 0))
-    for group, number in groups.items():
-        tasks[*group.account, group.task_type, group.phase, group.state] += number
+    for group in groups:
+        tasks[*group.account, group.task_type, group.phase, group.state] += group.tasks
     return _samples(tasks)
 
 
-def _stalled(picture: Picture, groups: Mapping[_Group, int]) -> Iterable[Sample]:
+def _stalled(picture: Picture, groups: Sequence[Group]) -> Iterable[Sample]:
     stalled: Counter[Labels] = Counter()
     for snapshot in picture.snapshots:
         for task_type in TASK_TYPES[snapshot.account.provider]:
             for phase in active_phases(snapshot.account.provider):
                 stalled[*snapshot.account, task_type, phase] = 0
-    for group, number in groups.items():
+    for group in groups:
         if not group.state.terminal:
-            stalled[*group.account, group.task_type, group.phase] += number * group.stalled
+            stalled[*group.account, group.task_type, group.phase] += group.stalled
     return _samples(stalled)
 
 
-def _failed(picture: Picture, groups: Mapping[_Group, int]) -> Iterable[Sample]:
+def _failed(picture: Picture, groups: Sequence[Group]) -> Iterable[Sample]:
     failed: Counter[Labels] = Counter()
     for snapshot in picture.snapshots:
         for task_type in TASK_TYPES[snapshot.account.provider]:
             for reason in FailureReason:
                 failed[*snapshot.account, task_type, reason] = 0
-    for group, number in groups.items():
+    for group in groups:
         if group.failure:
-            failed[*group.account, group.task_type, group.failure] += number
+            failed[*group.account, group.task_type, group.failure] += group.tasks
     return _samples(failed)
 
 
-def _oldest(picture: Picture) -> Iterable[Sample]:
+def _oldest(groups: Sequence[Group]) -> Iterable[Sample]:
     oldest: dict[Labels, float] = {}
-    for snapshot in picture.snapshots:
-        for task in snapshot.tasks:
-            seen = task.seen
-            if task.ended is None and seen.created is not None and not seen.awaits_file:
-                key = (*snapshot.account, seen.task_type, seen.state)
-                oldest[key] = min(seen.created, oldest.get(key, math.inf))
+    for group in groups:
+        if group.oldest is not None:
+            key = (*group.account, group.task_type, group.state)
+            oldest[key] = min(group.oldest, oldest.get(key, math.inf))
     return _samples(oldest)

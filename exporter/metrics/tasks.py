@@ -92,7 +92,9 @@ def labels_of(account: Account, task: Task, picture: Picture) -> Labels:
 def dropped(picture: Picture, shown: Sequence[Shown]) -> Series:
     """Return how many active tasks have no series of their own, though tasks have."""
     left_out = 0
-    if picture.view.per_task:
+    if picture.view.per_task and sum(len(one.tasks) for one in shown) < sum(
+        len(snapshot.tasks) for snapshot in picture.snapshots
+    ):
         active = sum(task.ended is None for task in _all(picture))
         left_out = active - sum(task.ended is None for _, _, tasks in shown for task in tasks)
     return Series(families.SERIES_DROPPED, [Sample((), left_out)])

@@ -84,18 +84,6 @@ class Picture:
             for ours, theirs in zip(self.snapshots, other.snapshots, strict=True)
         )
 
-    def until(self) -> float:
-        """Return when the next task becomes stalled if nothing changes (steady seconds)."""
-        return min(
-            (
-                moment
-                for snapshot in self.snapshots
-                for moment in map(self.sight(snapshot).stalls_at, snapshot.tasks)
-                if moment > snapshot.at
-            ),
-            default=math.inf,
-        )
-
     @property
     def at(self) -> float:
         """When the last of the snapshots was taken (steady seconds)."""

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from exporter.metrics import families
 from exporter.metrics.collector import as_metric
 from exporter.metrics.fleet import fleet
+from exporter.metrics.groups import groups_of
 from exporter.metrics.view import Picture
 from exporter.model import Account, Observation, Provider, State
 from exporter.tracking.database import Database
@@ -137,7 +138,9 @@ def shown(knowledge: Knowledge, now: float) -> Counter[tuple[str, ...]]:
 def consistent(knowledge: Knowledge, now: float) -> None:
     """What one scrape shows fits together."""
     snapshot = knowledge.snapshot(now)
-    metrics = {metric.name: list(metric.samples) for metric in map(as_metric, fleet(Picture((snapshot,))))}
+    picture = Picture((snapshot,))
+    series = fleet(picture, groups_of(picture))
+    metrics = {metric.name: list(metric.samples) for metric in map(as_metric, series)}
     assert sum(sample.value for sample in metrics[families.TASKS.name]) == len(snapshot.tasks)
     for family in (families.DURATION, families.PHASE_DURATION):
         samples = metrics[family.name]

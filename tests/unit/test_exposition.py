@@ -595,14 +595,19 @@ def test_given_one_task_got_on_when_scraped_then_only_what_says_otherwise_is_ano
     after = pieces(desk)
 
     # The families of single tasks are the large ones, and the last.
-    changed = {name for name in list(after)[-11:] if after[name] is not before[name]}
+    changed = {name for name in list(after)[-11:] if after[name] != before[name]}
     assert changed == {"transcoding_task_progress_ratio", "transcoding_task_info"}
 
 
-def pieces(desk: Desk) -> Mapping[str, Piece]:
-    """Scrape; return what tells of tasks by family, each a piece that is packed once."""
+def pieces(desk: Desk) -> Mapping[str, Sequence[Piece]]:
+    """Scrape; return what tells of tasks by family, in pieces of which each is packed once."""
     _, *ours = desk.exposition.render(TEXT).pieces
-    return {piece.text.split()[2].decode(): piece for piece in ours}
+    families: dict[str, list[Piece]] = {}
+    for piece in ours:
+        name = re.match(rb"(?:# HELP )?(\w+)", piece.text)
+        assert name
+        families.setdefault(name[1].decode(), []).append(piece)
+    return families
 
 
 def test_given_tasks_that_come_and_are_forgotten_in_time_when_scraped_then_each_text_is_of_the_present() -> (

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
 
 from exporter.model import Account
@@ -19,6 +18,7 @@ from exporter.tracking.ledger import GivenToken
 from exporter.tracking.packing import PackedTask
 from exporter.tracking.set_aside import COMPANIONS
 from exporter.tracking.tally import Count, Tally
+from exporter.tracking.upserts import Upserts
 
 _BUSY_SECONDS: Final = 5.0
 
@@ -71,7 +71,7 @@ class Database:
         if self._url.get_backend_name() == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._file: tuple[int, int] | None = None
-        self._insert = postgresql.insert if self._engine.dialect.name == "postgresql" else sqlite.insert
+        self._upserts = Upserts(self._engine)
 
     def open(self) -> None:
         """Create the tables, or bring them up to date.
@@ -179,7 +179,7 @@ class Database:
     def write_token(self, account: Account, token: str, given: GivenToken) -> None:
         """Remember a token that was given by the API. Raises `DatabaseError`."""
         with _translated(self._url), self._engine.begin() as connection:
-            self._upsert(connection, TOKENS, account, [_token(token, given)])
+            self._upserts.write(connection, TOKENS, account, [_token(token, given)])
 
     def delete_token(self, account: Account, token: str) -> None:
         """Forget a token that was given by the API. Raises `DatabaseError`."""
@@ -197,13 +197,13 @@ class Database:
             "share": batch.share,
             "adopted": batch.adopted,
         }
-        self._upsert(connection, ACCOUNTS, batch.account, [account])
+        self._upserts.write(connection, ACCOUNTS, batch.account, [account])
         kept = [
             {"task": task, "ended": stored.ended, "body": stored.body}
             for task, stored in batch.tasks.items()
             if stored is not None
         ]
-        self._upsert(connection, TASKS, batch.account, kept)
+        self._upserts.write(connection, TASKS, batch.account, kept)
         if gone := [{"gone": task} for task, stored in batch.tasks.items() if stored is None]:
             connection.execute(
                 sa.delete(TASKS).where(*_of(TASKS, batch.account), TASKS.c.task == sa.bindparam("gone")),
@@ -213,7 +213,9 @@ class Database:
             {"tally": count.tally, "labels": json.dumps(count.labels), "value": value}
             for count, value in batch.counts.items()
         ]
-        self._upsert(connection, COUNTS, batch.account, [row for row in counts if row["value"] is not None])
+        self._upserts.write(
+            connection, COUNTS, batch.account, [row for row in counts if row["value"] is not None]
+        )
         for row in counts:
             if row["value"] is None:
                 connection.execute(
@@ -223,20 +225,8 @@ class Database:
                         COUNTS.c.labels == row["labels"],
                     )
                 )
-        self._upsert(connection, TOKENS, batch.account, [_token(*item) for item in batch.tokens.items()])
-
-    def _upsert(
-        self, connection: Connection, table: sa.Table, account: Account, rows: Sequence[Mapping[str, object]]
-    ) -> None:
-        if not rows:
-            return
-        statement = self._insert(table)
-        update = {
-            column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
-        }
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=update),
-            [{"provider": account.provider, "account": account.name, **row} for row in rows],
+        self._upserts.write(
+            connection, TOKENS, batch.account, [_token(*item) for item in batch.tokens.items()]
         )
 
 

@@ -6,6 +6,9 @@ MAX_AMOUNT: Final = 1e15
 """Beyond this no amount is true, and sums would not stay exact."""
 
 
+_READABLE: Final = (int, float, str)
+
+
 def amount(value: object) -> float:
     """Return a number that may come as text; 0 if it is none, is negative or can't be true.
 
@@ -13,7 +16,7 @@ def amount(value: object) -> float:
     (0.371511, 0.0, 0.0)
     """
     try:
-        number = float(value) if isinstance(value, int | float | str) else 0.0
+        number = float(value) if isinstance(value, _READABLE) else 0.0
     except (ValueError, OverflowError):
         return 0.0
     return number if 0 <= number <= MAX_AMOUNT else 0.0

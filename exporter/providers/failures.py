@@ -40,8 +40,9 @@ def readable(message: object) -> str:
     >>> readable("s3://AKIA:wJal/nFEMI+K7@bucket/in.mp4")
     's3://***@bucket/in.mp4'
     """
-    text = message if isinstance(message, str) else ""
-    return _URL_SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", text)[:MAX_MESSAGE]
+    if not isinstance(message, str) or not message:
+        return ""
+    return _URL_SECRETS.sub(lambda match: "***@" if match[0].endswith("@") else "***", message)[:MAX_MESSAGE]
 
 
 def classify(message: str) -> FailureReason:

@@ -42,7 +42,7 @@ class _Task(msgspec.Struct):
     inputAssetId: str | None = None  # noqa: N815
     outputAssetId: str | None = None  # noqa: N815
     deleted: bool | None = None
-    output: msgspec.Raw = msgspec.Raw()
+    output: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _array: Final = msgspec.json.Decoder(list[msgspec.Raw])

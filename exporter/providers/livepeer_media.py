@@ -36,11 +36,13 @@ def media(output: bytes | msgspec.Raw) -> tuple[Media, ...]:
     The asset stands under the name of the task's type (`upload`, `import`, `clip`); other types make none.
     """
     try:
-        outputs = decode(_outputs, bytes(output) or b"null") or {}
+        outputs = decode(_outputs, output) or {}
     except msgspec.DecodeError:
         return ()
-    assets = [each.assetSpec for each in outputs.values() if each and each.assetSpec]
-    return tuple(_media(asset) for asset in assets[:1])
+    for each in outputs.values():
+        if each and each.assetSpec:
+            return (_media(each.assetSpec),)
+    return ()
 
 
 def _media(asset: _Asset) -> Media:

@@ -67,8 +67,14 @@ class Database:
         """Open nothing yet; `url` is one of SQLAlchemy's."""
         self._url = make_url(url)
         self.path = _path(self._url)
-        self._engine = sa.create_engine(self._url, connect_args=_connect_args(self._url))
-        if self._url.get_backend_name() == "sqlite":
+        on_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = sa.create_engine(
+            self._url,
+            connect_args=_connect_args(self._url),
+            # Parameters that have places can be handed over as they are.
+            paramstyle="qmark" if on_sqlite else "format",
+        )
+        if on_sqlite:
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         self._file: tuple[int, int] | None = None
         self._upserts = Upserts(self._engine)
@@ -191,48 +197,31 @@ class Database:
         self._engine.dispose()
 
     def _write(self, connection: Connection, batch: Batch) -> None:
-        account = {
-            "opened": batch.opened,
-            "position": batch.position,
-            "share": batch.share,
-            "adopted": batch.adopted,
-        }
+        account = (batch.opened, batch.position, batch.share, batch.adopted)
         self._upserts.write(connection, ACCOUNTS, batch.account, [account])
-        kept = [
-            {"task": task, "ended": stored.ended, "body": stored.body}
-            for task, stored in batch.tasks.items()
-            if stored is not None
-        ]
+        kept = ((task, *stored) for task, stored in batch.tasks.items() if stored is not None)
         self._upserts.write(connection, TASKS, batch.account, kept)
         if gone := [{"gone": task} for task, stored in batch.tasks.items() if stored is None]:
             connection.execute(
                 sa.delete(TASKS).where(*_of(TASKS, batch.account), TASKS.c.task == sa.bindparam("gone")),
                 gone,
             )
-        counts: list[dict[str, object]] = [
-            {"tally": count.tally, "labels": json.dumps(count.labels), "value": value}
-            for count, value in batch.counts.items()
-        ]
-        self._upserts.write(
-            connection, COUNTS, batch.account, [row for row in counts if row["value"] is not None]
-        )
-        for row in counts:
-            if row["value"] is None:
+        counts = [(count.tally, json.dumps(count.labels), value) for count, value in batch.counts.items()]
+        stand = ((tally, labels, value) for tally, labels, value in counts if value is not None)
+        self._upserts.write(connection, COUNTS, batch.account, stand)
+        for tally, labels, value in counts:
+            if value is None:
                 connection.execute(
                     sa.delete(COUNTS).where(
-                        *_of(COUNTS, batch.account),
-                        COUNTS.c.tally == row["tally"],
-                        COUNTS.c.labels == row["labels"],
+                        *_of(COUNTS, batch.account), COUNTS.c.tally == tally, COUNTS.c.labels == labels
                     )
                 )
-        self._upserts.write(
-            connection, TOKENS, batch.account, [_token(*item) for item in batch.tokens.items()]
-        )
+        tokens = (_token(token, given) for token, given in batch.tokens.items())
+        self._upserts.write(connection, TOKENS, batch.account, tokens)
 
 
-def _token(token: str, given: GivenToken) -> dict[str, object]:
-    labels = json.dumps(dict(given.labels), sort_keys=True)
-    return {"token": token, "labels": labels, "added": given.added}
+def _token(token: str, given: GivenToken) -> tuple[str, str, float]:
+    return token, json.dumps(dict(given.labels), sort_keys=True), given.added
 
 
 def _of(table: sa.Table, account: Account) -> tuple[sa.ColumnElement[bool], ...]:

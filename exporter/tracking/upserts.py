@@ -1,12 +1,10 @@
 """Writing rows so that later ones replace earlier ones, in SQLite or PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from exporter.model import Account
 
@@ -15,28 +13,25 @@ class Upserts:
     """The statements of one database, each compiled once."""
 
     def __init__(self, engine: Engine) -> None:
-        self._dialect = engine.dialect
+        """Compile nothing yet; the engine's parameters have places instead of names."""
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self._compiled: dict[sa.Table, SQLCompiler] = {}
+        self._dialect = engine.dialect
+        self._statements: dict[sa.Table, str] = {}
 
     def write(
-        self, connection: Connection, table: sa.Table, account: Account, rows: Sequence[Mapping[str, object]]
+        self, connection: Connection, table: sa.Table, account: Account, rows: Iterable[tuple[object, ...]]
     ) -> None:
-        """Write rows of one account, each with all columns but those that say which account it is."""
-        if not rows:
-            return
-        if table not in self._compiled:
-            self._compiled[table] = self._compile(table)
-        compiled = self._compiled[table]
-        named = [{"provider": account.provider, "account": account.name, **row} for row in rows]
-        # By way of `execute`, SQLAlchemy takes as long over the parameters as SQLite over writing them.
-        parameters = list(map(itemgetter(*compiled.positiontup), named)) if compiled.positiontup else named
-        connection.exec_driver_sql(compiled.string, parameters)
+        """Write rows of one account: the values of a table's columns, but for those of the account."""
+        if table not in self._statements:
+            self._statements[table] = self._compiled(table)
+        if parameters := [(account.provider, account.name, *row) for row in rows]:
+            # By way of `execute`, SQLAlchemy takes as long over the parameters as SQLite over writing them.
+            connection.exec_driver_sql(self._statements[table], parameters)
 
-    def _compile(self, table: sa.Table) -> SQLCompiler:
+    def _compiled(self, table: sa.Table) -> str:
         statement = self._insert(table)
         update = {
             column.name: statement.excluded[column.name] for column in table.c if not column.primary_key
         }
         statement = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=update)
-        return statement.compile(dialect=self._dialect)
+        return str(statement.compile(dialect=self._dialect))

@@ -259,6 +259,8 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
+    # The kernel keeps the file's pages, too: four times as much of SQLite's own makes no write faster.
+    cursor.execute("PRAGMA cache_size = -512")
     cursor.execute("PRAGMA journal_size_limit = 4194304")
     cursor.close()
 

@@ -1,10 +1,11 @@
 """The commands. What only one of them needs is imported by that one, so that `--help` is quick."""
 
+import gc
 import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -29,11 +30,15 @@ from exporter.startup import load_config, make_exporter, set_up_logs, stored, th
 if TYPE_CHECKING:
     from exporter.config import Config
 
+_GARBAGE: Final = 10_000
+"""New objects after which Python looks for garbage; its 700 are no match for pages of a thousand tasks."""
+
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="transcoding-exporter")
 def main() -> None:
     """Prometheus exporter for cloud transcoding: Qencode and Livepeer Studio."""
+    gc.set_threshold(_GARBAGE)
 
 
 for command in (check_config, tasks, wait, rules, dashboards, completion):

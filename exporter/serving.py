@@ -32,9 +32,6 @@ _PATIENCE: Final = 3.0
 _GRACE: Final = 4.5
 """Seconds until the end of the process, whatever then is still under way."""
 
-_GARBAGE: Final = 10_000
-"""New objects after which Python looks for garbage; its 700 are no match for pages of a thousand tasks."""
-
 _log = structlog.get_logger()
 
 ReadConfig = Callable[[], Config]
@@ -65,7 +62,8 @@ def serve(exporter: Exporter, flags: WebFlags, read_config: ReadConfig | None, b
     except ListenError as error:
         exporter.close()
         raise click.ClickException(str(error)) from None
-    _settle()
+    # What is there to stay is left alone by the garbage collector; the modules are most of all objects.
+    gc.freeze()
     server.start()
     _greet(exporter, server, flags, banner)
     systemd.notify("READY=1")
@@ -75,12 +73,6 @@ def serve(exporter: Exporter, flags: WebFlags, read_config: ReadConfig | None, b
     # Who asks a second time does not want to wait.
     signals.end_at_the_next()
     _stop(exporter, server)
-
-
-def _settle() -> None:
-    """Let the garbage collector leave alone what is there to stay: the modules are most of all objects."""
-    gc.freeze()
-    gc.set_threshold(_GARBAGE)
 
 
 def _server(exporter: Exporter, flags: WebFlags, reloader: "Reloader | None") -> HttpServer:

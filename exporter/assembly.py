@@ -131,6 +131,7 @@ class Exporter:
             for account in old.keys() - wanted.keys():
                 old[account].retire()
                 self.telemetry.forget(account)
+                self._services.forget(account)
             self._view, self._settings = view_of(config, self._buckets), wanted
             _warn_of_restart(self._started, config)
         self.telemetry.configured(at=self._clock.time())

@@ -98,7 +98,11 @@ class QencodeConfig:
     task_tokens_http: str | None = optional(
         Url(base=False), "A URL that serves tokens, in the format of Prometheus' http_sd.", private=True
     )
-    base_url: str = option(Url(), "Where the API is.", default="https://api.qencode.com")
+    base_url: str = option(
+        Url(),
+        "Where the API is; with http, the tokens travel in clear text.",
+        default="https://api.qencode.com",
+    )
     allowed_hosts: tuple[str, ...] = option(
         ListOf(HostGlob()),
         "Hosts that may be sent a token; a status_url of another host is ignored.",
@@ -174,20 +178,23 @@ def _read_text(path: Path) -> str:
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], look_into: Callable[[Path], None] = lambda _: None
+    path: Path | None,
+    environ: Mapping[str, str],
+    look_into: Callable[[Path], None] = lambda _: None,
+    look_at: Callable[[str], None] = lambda _: None,
 ) -> Config:
     """Read the configuration from a file or, without one, from the environment.
 
     In the file's place, `LIVEPEER_API_KEY` and `QENCODE_TASK_TOKENS` (separated by commas or blanks) make one
     account each, named `default`. With a file, only the variables that it names are looked at.
-    `look_into` is told of every file of tokens; see `Outside`.
+    `look_into` is told of every file of tokens, `look_at` of the ledger's URL if written; see `Outside`.
 
     Raises:
         ConfigError: With every mistake there is.
     """
     if path is None:
         return _from_environment(environ)
-    return parse(_text(path), str(path), environ, path.parent, look_into=look_into)
+    return parse(_text(path), str(path), environ, path.parent, look_into=look_into, look_at=look_at)
 
 
 def parse(
@@ -197,6 +204,7 @@ def parse(
     base: Path,
     read_text: Callable[[Path], str] = _read_text,
     look_into: Callable[[Path], None] = lambda _: None,
+    look_at: Callable[[str], None] = lambda _: None,
 ) -> Config:
     """Read the configuration from the text of a file.
 
@@ -207,11 +215,12 @@ def parse(
         base: The folder that relative paths start from.
         read_text: Returns the text of a secret's file.
         look_into: Told of every file of tokens; see `Outside`.
+        look_at: Told of the ledger's URL if written; see `Outside`.
 
     Raises:
         ConfigError: With every mistake there is.
     """
-    return read(text, file, _CONFIG, Outside(environ, base, read_text, look_into))
+    return read(text, file, _CONFIG, Outside(environ, base, read_text, look_into, look_at))
 
 
 def _text(path: Path) -> str:

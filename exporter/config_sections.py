@@ -134,5 +134,8 @@ class StorageConfig:
         private=True,
     )
     keep: float = option(
-        Duration(), "How long a finished task is remembered; if it comes back later, it is new.", default="7d"
+        Duration(),
+        "How long a finished task is remembered; if it comes back later, it is new. Of Qencode: until 20"
+        " hours after its token left all sources.",
+        default="7d",
     )

@@ -190,9 +190,15 @@ class Url(Scalar[str]):
             raise InvalidValueError("the URL holds a fragment", "remove the # and what follows")
         if self.base and "?" in text:
             raise InvalidValueError("the URL holds a query", "remove the ? and what follows")
-        if self.encrypted and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        if self.encrypted and in_clear(text):
             raise InvalidValueError("the key would travel in clear text", "use https")
         return text.rstrip("/") if self.base else text
+
+
+def in_clear(url: str) -> bool:
+    """Whether what is sent to a URL leaves the machine unencrypted."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 
 
 def _split(text: str) -> SplitResult | None:
@@ -278,10 +284,15 @@ class DatabaseUrl(Scalar[str]):
         if found and scheme == "memory" and not rest:
             return text
         if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
-            return text
-        if found and scheme in ("postgresql", "postgresql+psycopg") and rest:
-            return f"postgresql+psycopg://{rest}"
-        raise InvalidValueError(
-            "this is not a database URL",
-            "write sqlite:///path/to/ledger.db, postgresql://user@host/name or memory://",
-        )
+            if rest.partition("?")[0].endswith("/"):
+                raise InvalidValueError("this is the path of a folder", "name a file in it, like ledger.db")
+            url = text
+        elif found and scheme in ("postgresql", "postgresql+psycopg") and rest:
+            url = f"postgresql+psycopg://{rest}"
+        else:
+            raise InvalidValueError(
+                "this is not a database URL",
+                "write sqlite:///path/to/ledger.db, postgresql://user@host/name or memory://",
+            )
+        outside.look_at(url)
+        return url

@@ -94,6 +94,8 @@ def _path(_context: click.Context, _option: click.Parameter, text: str) -> str:
 def _ledger(_context: click.Context, _option: click.Parameter, path: str | None) -> str | None:
     if path and "?" in path:
         raise click.BadParameter(f"{path!r} can't hold a question mark: to SQLite, options follow it")
+    if path and path.endswith("/"):
+        raise click.BadParameter(f"{path!r} is the path of a folder; name a file in it, like {path}ledger.db")
     return path
 
 

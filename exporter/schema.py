@@ -42,12 +42,15 @@ class Outside:
         read_text: Returns the text of a file; raises OSError or UnicodeError.
         look_into: Told of every file of tokens; raises InvalidValueError to refuse it. Serving refuses none:
             such a file may come later, and change.
+        look_at: Told of the ledger's URL; raises InvalidValueError to refuse it. Serving refuses none here:
+            it opens the ledger, and tells what comes of it.
     """
 
     environ: Mapping[str, str]
     base: Path
     read_text: Callable[[Path], str]
     look_into: Callable[[Path], None] = lambda _: None
+    look_at: Callable[[str], None] = lambda _: None
 
 
 class InvalidValueError(ValueError):

@@ -15,11 +15,13 @@ from exporter.metrics.telemetry import Telemetry
 from exporter.model import TASK_TYPES, Account, Clock, Endpoint, Provider
 from exporter.providers.livepeer import Livepeer
 from exporter.providers.qencode import Qencode
+from exporter.providers.qencode_roster import Roster
 from exporter.providers.service import ApiError, Service
 from exporter.providers.transport import Transport
 from exporter.sharding import Shard, Share, token_key
 from exporter.tracking.token_labels import Labels
 from exporter.tracking.tokens import (
+    NO_PAST,
     FileSource,
     FixedSource,
     GivenSource,
@@ -33,7 +35,7 @@ AccountConfig = QencodeConfig | LivepeerConfig
 
 
 class Services:
-    """A factory of services."""
+    """A factory of services; it knows since when the tokens of Qencode's accounts have been watched."""
 
     def __init__(
         self,
@@ -58,32 +60,43 @@ class Services:
         self._label = label
         self._given = given
         self._shard = shard
+        self._watched: dict[Account, tuple[Tokens, Roster]] = {}
 
     def create(self, config: AccountConfig, poll: PollConfig, *, keep: float, begun: float) -> Service:
-        """Make the service of an account.
+        """Make the service of an account, which goes on where the one before it, if there was one, has ended.
 
         Args:
             config: The account.
             poll: How it is asked.
             keep: Seconds for which an ended task is remembered.
-            begun: When its tokens begin to be watched (steady seconds), before its knowledge was opened: a
-                token that had ended by then is history.
+            begun: When its new tokens begin to be watched (steady seconds), before its knowledge was opened:
+                a token that had ended by then is history.
         """
         if isinstance(config, QencodeConfig):
             return self._qencode(config, poll, begun)
         return self._livepeer(config, poll, keep)
 
+    def forget(self, account: Account) -> None:
+        """Note that an account is no longer watched."""
+        self._watched.pop(account, None)
+
     def _qencode(self, config: QencodeConfig, poll: PollConfig, begun: float) -> Service:
         account = account_of(config)
+        before = self._watched.get(account)
+        tokens = Tokens(
+            account,
+            self._sources(account, config, poll),
+            self._clock,
+            begun,
+            owns=lambda token: self._shard.owns(token_key(account, token)),
+            past=before[0].past if before else NO_PAST,
+        )
+        roster = Roster(before[1].left if before else {})
+        self._watched[account] = tokens, roster
         return Qencode(
             account,
-            tokens=Tokens(
-                account,
-                self._sources(account, config, poll),
-                self._clock,
-                begun,
-                owns=lambda token: self._shard.owns(token_key(account, token)),
-            ),
+            tokens=tokens,
+            roster=roster,
             transport=self._transport(account, poll),
             telemetry=self._telemetry,
             clock=self._clock,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from exporter.config import Config
     from exporter.model import Clock
     from exporter.sharding import Shard
+    from exporter.tracking.database_error import DatabaseError
 
 
 def set_up_logs(level: str, style: str) -> None:
@@ -46,8 +47,12 @@ def stored(config: "Config", path: str | None) -> "Config":
     """Return the configuration with the ledger in another file; with none if the path is empty."""
     if path is None:
         return config
-    url = f"sqlite:///{path}" if path else "memory://"
-    return replace(config, storage=replace(config.storage, url=url))
+    return replace(config, storage=replace(config.storage, url=ledger_url(path)))
+
+
+def ledger_url(path: str) -> str:
+    """Return what `--storage.path` means as a URL."""
+    return f"sqlite:///{path}" if path else "memory://"
 
 
 def the_shard(number: int | None, total: int) -> "Shard":
@@ -71,9 +76,37 @@ def make_exporter(config: "Config", clock: "Clock | None" = None, shard: "Shard 
     from exporter.tracking.database_error import DatabaseError
 
     try:
-        return Exporter(config, clock=clock, shard=shard or ALONE)
+        exporter = Exporter(config, clock=clock, shard=shard or ALONE)
     except DatabaseError as error:
-        raise click.ClickException(
-            f"the ledger can't be used: {error}\nmend it, name another with --storage.path=FILE,"
-            " or keep nothing with --storage.path="
-        ) from None
+        raise _unusable(error) from None
+    _warn_of_clear_text(config)
+    return exporter
+
+
+def _unusable(error: "DatabaseError") -> click.ClickException:
+    """Return what is told of a ledger that can't be used: why, and then what can be done, each once."""
+    from exporter.ledger_file import UnusableError
+    from exporter.tracking.database_error import NewerSchemaError
+
+    problem, remedy = str(error), "mend it"
+    if isinstance(error, UnusableError):
+        problem, remedy = error.obstacle.problem, error.obstacle.remedy
+    elif isinstance(error, NewerSchemaError):
+        # It tells itself which exporter could use it.
+        remedy = ""
+    ways = [remedy] * bool(remedy) + ["name another with --storage.path=FILE"]
+    return click.ClickException(
+        f"the ledger can't be used: {problem}\n{', '.join(ways)}, or keep nothing with --storage.path="
+    )
+
+
+def _warn_of_clear_text(config: "Config") -> None:
+    import structlog
+
+    from exporter.config_values import in_clear
+
+    for account in config.qencode:
+        if in_clear(account.base_url):
+            structlog.get_logger().warning(
+                "tokens travel in clear text; use https", account=f"qencode/{account.name}", key="base_url"
+            )

@@ -1,10 +1,10 @@
 """Opens the ledger that the configuration names."""
 
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
 import structlog
 
+from exporter.ledger_file import Obstacle, UnusableError, obstacle_in
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Clock
 from exporter.sharding import ALONE, Shard
@@ -12,11 +12,8 @@ from exporter.tracking.claim import Claim
 from exporter.tracking.database_error import DatabaseError
 from exporter.tracking.ledger import Ledger, MemoryLedger
 
-_MAGIC: Final = b"SQLite format 3\0"
-"""What each file of SQLite begins with."""
-
-_PAGE: Final = 4096
-"""Bytes: the size of each file that SQLite has written is a multiple of it."""
+if TYPE_CHECKING:
+    from exporter.tracking.database import Database
 
 _log = structlog.get_logger()
 
@@ -30,68 +27,76 @@ def open_ledger(
         DatabaseError: it can't be opened, is a file of something else, or would have to be shared with other
             shards.
     """
-    # To SQLite, each thread's :memory: is a database of its own.
-    if url in ("memory://", "sqlite:///:memory:"):
+    database = _database(url)
+    if database is None:
         telemetry.ledger_degraded(False)
         return MemoryLedger(clock), None
     # Imported only where it is used: SQLAlchemy takes a while.
-    from sqlalchemy.exc import ArgumentError
-
-    from exporter.tracking.database import Database
     from exporter.tracking.database_ledger import DatabaseLedger
     from exporter.tracking.set_aside import SetAside
 
+    path = database.path
+    if path is None and not shard.alone:
+        raise UnusableError(
+            Obstacle(
+                "storage.url names one database for all shards, which would overwrite each other's counters:"
+                " each needs a file of its own"
+            )
+        )
+    if path and (obstacle := obstacle_in(path)) and not obstacle.here:
+        raise UnusableError(obstacle)
     try:
-        database = Database(url)
-    except ImportError:
-        raise DatabaseError(
-            "storage.url is one of PostgreSQL, and its driver is not installed:"
-            " pip install 'transcoding-exporter[postgresql]'"
-        ) from None
-    except (ArgumentError, ValueError):
-        # Its words could hold a part of the URL, and that a password.
-        raise DatabaseError(
-            "storage.url can't be understood; special characters are written like %40"
-        ) from None
-    if database.path is None and not shard.alone:
-        raise DatabaseError(
-            "storage.url names one database for all shards, which would overwrite each other's counters:"
-            " each needs a file of its own"
-        )
-    if database.path and _foreign(database.path):
-        raise DatabaseError(
-            f"{database.path} is no ledger; name another file with storage.url or --storage.path,"
-            " or move it away"
-        )
-    ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
-    if database.path:
-        telemetry.ledger_set_aside(SetAside(database.path).count)
-    claim = Claim(database.path) if database.path else None
+        ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
+    except DatabaseError:
+        # Its words are SQLite's: of what stands in the way they know nothing.
+        if path and (obstacle := obstacle_in(path)):
+            raise UnusableError(obstacle) from None
+        raise
+    if path:
+        telemetry.ledger_set_aside(SetAside(path).count)
+    claim = Claim(path) if path else None
     if claim and not claim.take():
         if not shard.alone:
             ledger.close()
-            raise DatabaseError(f"{database.path} is in use, and each shard needs a file of its own")
+            raise UnusableError(Obstacle(f"{path} is in use, and each shard needs a file of its own"))
         _log.warning(
             "another exporter uses this ledger and overwrites its counters; give each a file of its own",
-            ledger=str(database.path),
+            ledger=str(path),
         )
     return ledger, claim
 
 
-def _foreign(path: Path) -> bool:
-    """Whether a file is somebody else's: it would be a pity to set it aside as a damaged ledger.
+def obstacle_to(url: str) -> Obstacle | None:
+    """Return what keeps the ledger from being where a URL says; None if nothing is seen to.
 
-    Of a ledger whose beginning is overwritten, its size still tells, or what SQLite keeps beside it.
+    Nothing is opened or changed to find out, and no server is asked.
     """
     try:
-        # Not of a pipe, which would keep us waiting.
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            begins = file.read(len(_MAGIC))
-        whole_pages = path.stat().st_size % _PAGE == 0
-    except OSError:
-        # Opening it as a ledger tells better what is wrong.
-        return False
-    beside = any(path.with_name(path.name + companion).exists() for companion in ("-wal", "-shm"))
-    return begins not in (b"", _MAGIC) and not whole_pages and not beside
+        database = _database(url)
+    except UnusableError as error:
+        return error.obstacle
+    return obstacle_in(database.path) if database and database.path else None
+
+
+def _database(url: str) -> "Database | None":
+    """Return the database of a URL, not yet opened; None if nothing is to be kept. Raises `UnusableError`."""
+    # To SQLite, each thread's :memory: is a database of its own.
+    if url in ("memory://", "sqlite:///:memory:"):
+        return None
+    # Imported only where it is used: SQLAlchemy takes a while.
+    from sqlalchemy.exc import ArgumentError
+
+    from exporter.tracking.database import Database
+
+    try:
+        return Database(url)
+    except ImportError:
+        obstacle = Obstacle(
+            "the driver of PostgreSQL is not installed here",
+            "install it where the exporter serves (pip install 'transcoding-exporter[postgresql]')",
+            here=True,
+        )
+    except (ArgumentError, ValueError):
+        # Its words could hold a part of the URL, and that a password.
+        obstacle = Obstacle("the URL can't be understood", "write special characters in storage.url like %40")
+    raise UnusableError(obstacle)

@@ -3,11 +3,12 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exporter.flags import config_option, web_config_option
+from exporter.flags import config_option, storage_option, web_options
+from exporter.startup import ledger_url
 
 if TYPE_CHECKING:
     from exporter.commands.checking import Checked
@@ -19,21 +20,31 @@ _ACCOUNTS: Final = ("LIVEPEER_API_KEY", "QENCODE_TASK_TOKENS")
 
 @click.command("check-config")
 @config_option
-@web_config_option
+@storage_option
+@web_options
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-def check_config(config_file: Path | None, web_config_file: Path | None, file: Path | None) -> None:
+def check_config(
+    config_file: Path | None,
+    storage_path: str | None,
+    web_config_file: Path | None,
+    file: Path | None,
+    **_: Any,
+) -> None:
     """Check a configuration.
 
     FILE can stand for --config.file. What --web.config.file names is checked along with it, or on its own.
-    Prints every mistake, and exits with 1 if there is one.
+    Other flags of `serve` are refused as it would refuse them, and so is a place where no ledger can be;
+    nothing is written. Prints every mistake, and exits with 1 if there is one.
     """
     if file and config_file:
         raise click.UsageError("the file is named twice: by --config.file and as an argument")
-    from exporter.commands.checking import check
+    from exporter.commands.checking import check, check_ledger
 
     found = []
     if file or config_file or not web_config_file or any(map(os.environ.get, _ACCOUNTS)):
-        found.append(check(file or config_file, os.environ))
+        found.append(check(file or config_file, os.environ, ledger=storage_path is None))
+    if storage_path is not None:
+        found.append(check_ledger(ledger_url(storage_path)))
     if web_config_file:
         found.append(_check_web(web_config_file))
     for line in (str(each) for one in found for each in (*one.mistakes, *one.notes)):

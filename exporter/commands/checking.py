@@ -1,13 +1,24 @@
-"""What `check-config` finds: every mistake, what is allowed but hardly meant, and what would be watched."""
+"""What `check-config` finds: every mistake, what is allowed but hardly meant, and what would be watched.
+
+It may run as another user than the exporter, or on another machine: what only stands in its own way is no
+mistake. Nothing is written to find out.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from exporter.commands.token_file import TokenFiles
 from exporter.config import Config, ConfigError, Mistake, QencodeConfig, load
+from exporter.config_values import in_clear
 from exporter.providers.qencode_masters import is_allowed
+from exporter.schema import InvalidValueError
+from exporter.storage import obstacle_to
+
+_PLACE: Final = "--storage.path"
+"""What names the ledger if no configuration does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +26,8 @@ class Checked:
     """What was found.
 
     Attributes:
-        mistakes: What is to be mended: those of the configuration, then those of its files of tokens.
-        notes: What is allowed, but hardly meant.
+        mistakes: What is to be mended: those of the configuration, then those of what it names.
+        notes: What is allowed, but hardly meant, or what stands in the way here.
         accounts: What would be watched; empty if there is a mistake.
     """
 
@@ -25,17 +36,59 @@ class Checked:
     accounts: Sequence[str] = ()
 
 
-def check(path: Path | None, environ: Mapping[str, str]) -> Checked:
-    """Check a configuration and the files of tokens that it names; see `load`."""
-    files = TokenFiles()
+def check(path: Path | None, environ: Mapping[str, str], *, ledger: bool = True) -> Checked:
+    """Check a configuration, the files of tokens that it names and, if wanted, where its ledger is to be.
+
+    See `load` for what it is read from.
+    """
+    files, place = TokenFiles(), _Place()
     try:
-        config = load(path, environ, files.look_into)
+        config = load(path, environ, files.look_into, place.look_at if ledger else _look_away)
     except ConfigError as error:
-        return Checked((*error.mistakes, *files.mistakes))
-    if files.mistakes:
-        return Checked(files.mistakes)
+        return Checked((*error.mistakes, *files.mistakes), place.notes)
+    found = Checked()
+    if ledger and not place.looked:
+        found = check_ledger(config.storage.url, *([str(path), "storage.url"] if path else [_PLACE]))
+    if mistakes := (*files.mistakes, *found.mistakes):
+        return Checked(mistakes)
     notes = [note for account in config.qencode for note in _notes(account)]
-    return Checked((), notes, _accounts(config, files))
+    return Checked((), [*place.notes, *found.notes, *notes], _accounts(config, files))
+
+
+def check_ledger(url: str, where: str = _PLACE, key: str = "") -> Checked:
+    """Check where the ledger is to be, other than by a line of a configuration."""
+    obstacle = obstacle_to(url)
+    if obstacle is None:
+        return Checked()
+    mistake = Mistake(where, None, key, obstacle.problem, obstacle.advice)
+    return Checked(notes=[f"note: {mistake}"]) if obstacle.here else Checked([mistake])
+
+
+def _look_away(_url: str) -> None:
+    """Look at nothing: what is written counts for nothing."""
+
+
+class _Place:
+    """Looks at where a configuration wants its ledger.
+
+    Attributes:
+        looked: Whether it says so itself.
+        notes: What stands in the way here.
+    """
+
+    def __init__(self) -> None:
+        """Look at nothing yet."""
+        self.looked = False
+        self.notes: list[str] = []
+
+    def look_at(self, url: str) -> None:
+        """Take up what stands in the way here; raises InvalidValueError if it does so everywhere."""
+        self.looked = True
+        obstacle = obstacle_to(url)
+        if obstacle and not obstacle.here:
+            raise InvalidValueError(obstacle.problem, obstacle.advice)
+        if obstacle:
+            self.notes.append(f"note: storage.url: {obstacle.problem}; {obstacle.advice}")
 
 
 def _accounts(config: Config, files: TokenFiles) -> Sequence[str]:
@@ -60,4 +113,9 @@ def _notes(account: QencodeConfig) -> Iterator[str]:
         yield (
             f"note: qencode/{account.name}: {url.hostname} of base_url is not in allowed_hosts,"
             " so a status_url of that host is ignored; add it, unless the answers name other hosts"
+        )
+    if in_clear(account.base_url):
+        yield (
+            f"note: qencode/{account.name}: the tokens travel in clear text to {url.hostname} of base_url;"
+            " use https, unless all of the way is yours"
         )

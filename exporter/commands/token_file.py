@@ -4,7 +4,7 @@ from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 import yaml
@@ -19,7 +19,17 @@ from exporter.tracking.tokens import FileSource, FormatError, SourceError
 
 @dataclass(frozen=True)
 class _Target(Token):
-    """A token, with or without blanks around it."""
+    """A token, with or without blanks around it.
+
+    Attributes:
+        json: Whether it stands in JSON.
+    """
+
+    json: bool = False
+
+    def read(self, node: Node, site: Site, outside: Outside) -> str:
+        """Return the node's token."""
+        return super().read(_text(node, site, self.kind, self.json), site, outside)
 
     def parse(self, text: str, outside: Outside) -> str:
         """Return the token."""
@@ -28,50 +38,69 @@ class _Target(Token):
 
 @dataclass(frozen=True)
 class _LabelsReader:
-    """Reads the labels of a group; those that begin with `__` are for discovery alone."""
+    """Reads the labels of a group; those that begin with `__`, for discovery alone, need only be texts.
 
+    Attributes:
+        json: Whether they stand in JSON.
+    """
+
+    json: bool
     kind: ClassVar[str] = "a mapping of names to texts"
 
     def read(self, node: Node, site: Site, outside: Outside) -> tuple[tuple[str, str], ...]:
         """Return the labels as they are written."""
         given, mistakes = entries(site.expect(node, MappingNode, self.kind), site)
-        given = {name: entry for name, entry in given.items() if not name.startswith("__")}
         for name, entry in given.items():
-            mistakes += _label_mistakes(name, entry, site.below(name))
-        labels = {name: str(entry.value.value) for name, entry in given.items()}
+            mistakes += self._mistakes(name, entry, site.below(name))
+        labels = {name: str(entry.value.value) for name, entry in given.items() if not name.startswith("__")}
         if not mistakes and (wrong := label_mistake(labels)):
             mistakes.append(site.mistake(node, wrong, "remove the others"))
         if mistakes:
             raise ConfigError(mistakes)
         return tuple(labels.items())
 
+    def _mistakes(self, name: str, entry: Entry, site: Site) -> Iterator[Mistake]:
+        try:
+            value = _text(entry.value, site, "a text", self.json).value
+        except ConfigError as error:
+            yield from error.mistakes
+            return
+        if not name.startswith("__") and (wrong := label_mistake({name: value})):
+            yield site.mistake(entry.key, wrong, "mend it, or remove the label")
 
-def _label_mistakes(name: str, entry: Entry, site: Site) -> Iterator[Mistake]:
-    try:
-        value = site.expect(entry.value, ScalarNode, "a text").value
-    except ConfigError as error:
-        yield from error.mistakes
-        return
-    if wrong := label_mistake({name: value}):
-        yield site.mistake(entry.key, wrong, "mend it, or remove the label")
+
+def _text(node: Node, site: Site, kind: str, json: bool) -> ScalarNode:
+    """Return a node that holds a text; raises ConfigError if not. In JSON, what is not in quotes is none."""
+    scalar = site.expect(node, ScalarNode, kind)
+    if json and not (scalar.style and scalar.tag == _STR):
+        what = "a truth value" if scalar.value in ("true", "false") else "a number"
+        raise ConfigError([site.mistake(node, f"{what} is written here", f"write {kind} in quotes")])
+    return scalar
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    targets: tuple[str, ...] = option(ListOf(_Target()), "The tokens.")
-    labels: tuple[tuple[str, str], ...] = option(
-        _LabelsReader(), "Custom labels of all of them.", default="{}"
-    )
+def _groups(*, json: bool) -> ListOf[Any]:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Group:
+        targets: tuple[str, ...] = option(ListOf(_Target(json)), "The tokens.")
+        labels: tuple[tuple[str, str], ...] = option(
+            _LabelsReader(json), "Custom labels of all of them.", default="{}"
+        )
+
+    return ListOf(_GroupReader(Group))
 
 
 @dataclass(frozen=True)
-class _GroupReader(Section[_Group]):
+class _GroupReader(Section[Any]):
     """Reads a group."""
 
     kind: ClassVar[str] = 'a group like {"targets": ["TOKEN"]}'
 
 
-_GROUPS: Final = ListOf(_GroupReader(_Group))
+_JSON: Final = _groups(json=True)
+_YAML: Final = _groups(json=False)
+"""To YAML, a number is a text where one belongs."""
+
+_STR: Final = "tag:yaml.org,2002:str"
 
 
 class TokenFiles:
@@ -99,7 +128,7 @@ class TokenFiles:
             refusal = [Mistake(str(path), None, "", error.problem, error.remedy)]
         except SourceError as error:
             raise InvalidValueError(str(error), "put a file there that this process may read") from None
-        # What only serving minds, such as a number in JSON where a text belongs, has no line.
+        # What only serving minds, such as an alias, has no line.
         self.mistakes += _mistakes(path) or refusal
 
 
@@ -116,17 +145,18 @@ def _mistakes(path: Path) -> Sequence[Mistake]:
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError):
-        return [_of_syntax(one) if _is_of_syntax(one) else one for one in _found(text, path)]
-    found = _found(text, path)
+        return [_of_syntax(one) if _is_of_syntax(one) else one for one in _found(text, path, _YAML)]
+    found = _found(text, path, _JSON)
     if not any(map(_is_of_syntax, found)):
         return found
     # It holds what only JSON can, such as an emoji written as two escapes. Written anew, its lines are lost.
-    return [replace(one, line=None) for one in _found(yaml.safe_dump(value), path)]
+    anew = yaml.safe_dump(value, default_style='"')
+    return [replace(one, line=None) for one in _found(anew, path, _JSON)]
 
 
-def _found(text: str, path: Path) -> Sequence[Mistake]:
+def _found(text: str, path: Path, groups: ListOf[Any]) -> Sequence[Mistake]:
     try:
-        read(text, str(path), _GROUPS, Outside({}, Path(), Path.read_text))
+        read(text, str(path), groups, Outside({}, Path(), Path.read_text))
     except ConfigError as error:
         return error.mistakes
     return ()

@@ -21,14 +21,10 @@ from exporter.providers.parallel import unfold
 from exporter.providers.qencode_answer import Refusal, Statuses, Verdict, lags, read
 from exporter.providers.qencode_calls import Call, batches
 from exporter.providers.qencode_masters import Masters
-from exporter.providers.qencode_roster import Roster
+from exporter.providers.qencode_roster import ENDED_KEPT, Roster
 from exporter.providers.qencode_tokens import Tokens, UnknownTokens, Watched, veiled, veiled_status
 from exporter.providers.service import ApiError, Gone, Known, Label, Page, Part, TokenTelemetry, Trouble
 from exporter.providers.transport import Transport
-
-ENDED_KEPT: Final = 86400.0
-"""Seconds for which an ended task is remembered after its token left: a source that loses its list for a
-while must not have its tasks counted twice."""
 
 HALVINGS: Final = 200
 """Refused batches that one poll halves: a list of wrong tokens must not become a storm of requests."""
@@ -60,6 +56,7 @@ class Qencode:
         account: Account,
         *,
         tokens: Tokens,
+        roster: Roster,
         transport: Transport,
         telemetry: TokenTelemetry,
         clock: Clock,
@@ -75,6 +72,7 @@ class Qencode:
         Args:
             account: The account.
             tokens: The tokens to watch.
+            roster: Compares them with what is known.
             transport: How to ask.
             telemetry: Where to tell the unknown tokens.
             clock: For waits and rechecks.
@@ -104,7 +102,7 @@ class Qencode:
             show=lambda text, token: veiled(text, (token,), label),
         )
         self._unknown = UnknownTokens(clock)
-        self._roster = Roster()
+        self._roster = roster
         self._halvings: Iterator[None] = iter(())
 
     @property

@@ -5,18 +5,26 @@ list of tokens is another one; in between, only those are looked at that could h
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from exporter.providers.qencode_tokens import Watched
 from exporter.providers.service import Known
+
+ENDED_KEPT: Final = 20 * 3600.0
+"""Seconds for which an ended task is remembered after its token left: a source that loses its list for a
+while must not have its tasks counted twice. They begin anew at each start, because nothing that is stored
+tells when a token left: so they are less than a day, for an exporter that is restarted daily."""
 
 
 class Roster:
     """The watched tokens, compared with what is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Know nothing yet, but which tokens had left before a reload, and since when."""
         self._watched: Mapping[str, Watched] = {}
         self._unanswered: dict[str, None] = {}
-        self._left: dict[str, float] = {}
+        self._left = left
 
     def update(self, watched: Mapping[str, Watched], known: Known, now: float) -> None:
         """Take in the tokens of this poll; the same object as before says that none has come or gone."""

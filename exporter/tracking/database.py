@@ -1,11 +1,11 @@
 """The ledger's tables, in SQLite or PostgreSQL: the same statements for both."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
@@ -19,6 +19,8 @@ from exporter.tracking.packing import PackedTask
 from exporter.tracking.set_aside import COMPANIONS
 from exporter.tracking.tally import Count, Tally
 from exporter.tracking.upserts import Upserts
+
+T = TypeVar("T")
 
 _BUSY_SECONDS: Final = 5.0
 
@@ -117,13 +119,7 @@ class Database:
         Raises:
             DatabaseError: not even that is possible.
         """
-        if self.path is None or not self.path.exists() or not self.path.stat().st_size:
-            return None
-        try:
-            return self._load_by("mode=ro", account)
-        except DatabaseError:
-            # To look into its write-ahead log SQLite needs room for an index: without, the log is left out.
-            return self._load_by("mode=ro&immutable=1", account)
+        return self._read_only(lambda engine: self._load(engine, account))
 
     def set_aside(self, suffix: str) -> Path | None:
         """Rename the file and its companions; return its new name, None if the database is no file."""
@@ -137,10 +133,19 @@ class Database:
                     file.rename(file.with_name(f"{self.path.name}.{suffix}{companion}"))
         return self.path.with_name(f"{self.path.name}.{suffix}")
 
-    def _load_by(self, options: str, account: Account) -> StoredAccount | None:
+    def _read_only(self, read: Callable[[sa.Engine], T]) -> T | None:
+        if self.path is None or not self.path.exists() or not self.path.stat().st_size:
+            return None
+        try:
+            return self._read_by("mode=ro", read)
+        except DatabaseError:
+            # To look into its write-ahead log SQLite needs room for an index: without, the log is left out.
+            return self._read_by("mode=ro&immutable=1", read)
+
+    def _read_by(self, options: str, read: Callable[[sa.Engine], T]) -> T:
         engine = sa.create_engine(f"sqlite:///file:{self.path and self.path.resolve()}?{options}&uri=true")
         try:
-            return self._load(engine, account)
+            return read(engine)
         finally:
             engine.dispose()
 
@@ -176,7 +181,14 @@ class Database:
 
     def tokens(self, account: Account) -> Mapping[str, GivenToken]:
         """Return the tokens that were given by the API. Raises `DatabaseError`."""
-        with _translated(self._url), self._engine.connect() as connection:
+        return self._tokens(self._engine, account)
+
+    def tokens_read_only(self, account: Account) -> Mapping[str, GivenToken]:
+        """Return the tokens that the file holds, as `load_read_only` does. Raises `DatabaseError`."""
+        return self._read_only(lambda engine: self._tokens(engine, account)) or {}
+
+    def _tokens(self, engine: sa.Engine, account: Account) -> Mapping[str, GivenToken]:
+        with _translated(self._url), engine.connect() as connection:
             rows = connection.execute(
                 sa.select(TOKENS.c.token, TOKENS.c.labels, TOKENS.c.added).where(*_of(TOKENS, account))
             )

@@ -169,8 +169,10 @@ class DatabaseLedger:
         return self._shares[account], before if isfinite(before) else None
 
     def _stored_tokens(self, account: Account) -> dict[str, GivenToken]:
-        if self._owed or not self._opened:
+        if self._owed:
             return {}
+        if not self._opened:
+            return dict(self._database.tokens_read_only(account))
         try:
             return dict(self._database.tokens(account))
         except DamagedError as error:

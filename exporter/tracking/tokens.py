@@ -42,6 +42,21 @@ class WatchedToken(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
 
 
+class Past(NamedTuple):
+    """Since when what is watched on has been watched (steady seconds).
+
+    Attributes:
+        tokens: By token.
+        sources: By the name of a source that has not answered yet: since when its tokens count as watched.
+    """
+
+    tokens: Mapping[str, float] = MappingProxyType({})
+    sources: Mapping[str, float] = MappingProxyType({})
+
+
+NO_PAST: Final = Past()
+
+
 class SourceError(Exception):
     """A source of tokens that can't be read; the message says why and is fit to be logged."""
 
@@ -214,6 +229,7 @@ class Tokens:
         clock: Clock,
         begun: float,
         owns: Callable[[str], bool] = lambda _: True,
+        past: Past = NO_PAST,
     ) -> None:
         """Ask nothing yet.
 
@@ -223,12 +239,14 @@ class Tokens:
             clock: For the times.
             begun: When the tokens begin to be watched (steady seconds).
             owns: Whether a token is for this exporter; others may share the account.
+            past: Of the tokens that were watched before a reload.
         """
         self._account = account
         self._sources = tuple(sources)
         self._clock = clock
         self._begun = begun
         self._owns = owns
+        self._past = past
         self._lists: dict[str, Mapping[str, Labels]] = {}
         self._since: dict[str, float] = {}
         self._failures: dict[str, str] = {}
@@ -244,6 +262,8 @@ class Tokens:
             self._ask(source)
         if self._current is None:
             self._current = self._together()
+        if len(self._lists) == len(self._sources):
+            self._past = NO_PAST
         return self._current
 
     def _together(self) -> Mapping[str, WatchedToken]:
@@ -259,6 +279,13 @@ class Tokens:
             (token, WatchedToken(self._since[token], custom_labels(labels[token]))) for token in labels
         )
         return {token: same.setdefault(one, one) for token, one in watched}
+
+    @property
+    def past(self) -> Past:
+        """Since when the tokens are watched, for whoever watches them on; any thread may ask."""
+        waiting = (source.name for source in self._sources if source.name not in self._lists)
+        begun = {name: self._past.sources.get(name, self._begun) for name in waiting}
+        return Past({**self._past.tokens, **self._since}, begun)
 
     @property
     def sources(self) -> Collection[str]:
@@ -279,13 +306,14 @@ class Tokens:
         if tokens is None:
             return
         self._failures.pop(source.name, None)
-        since = self._clock.steady() if source.name in self._lists else self._begun
+        past = NO_PAST if source.name in self._lists else self.past
+        since = past.sources.get(source.name, self._clock.steady())
         # In the order of the source, so that the same tokens make the same batches.
         good = {token: labels for token, labels in tokens.items() if is_token(token)}
         if bad := len(tokens) - len(good):
             _log.warning("not tokens, left out", account=str(self._account), source=source.name, number=bad)
         mine = {token: labels for token, labels in good.items() if self._owns(token)}
         for token in mine:
-            self._since.setdefault(token, since)
+            self._since.setdefault(token, past.tokens.get(token, since))
         if mine != self._lists.get(source.name):
             self._lists[source.name], self._current = mine, None

@@ -15,6 +15,10 @@ BACKLOG: Final = 1024
 
 _UNIX: Final = "unix:"
 
+_TCP: Final = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]*):([^:]*)")
+_PORT: Final = re.compile("[0-9]{1,9}")
+_MAX_PORT: Final = 65535
+
 _HINT: Final = "write it like :10477 or 127.0.0.1:10477, or unix:/run/exporter.sock"
 
 
@@ -64,9 +68,12 @@ def parse_address(text: str) -> Address:
         if not path or path.endswith("/"):
             raise InvalidAddressError(f"{text!r} is not an address; {_HINT}")
         return UnixAddress(Path(path))
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not host.startswith("[")):
+    match = _TCP.fullmatch(text)
+    if not match:
         raise InvalidAddressError(f"{text!r} is not an address; {_HINT}")
+    host, port = match.groups()
+    if not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
+        raise InvalidAddressError(f"{text!r} has no port from 0 to {_MAX_PORT}; {_HINT}")
     return TcpAddress(host.strip("[]"), int(port))
 
 

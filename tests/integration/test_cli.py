@@ -16,6 +16,7 @@ import requests
 
 from exporter import __version__
 from exporter.simulator import Fault, FaultKind, Simulator
+from tests.commands import call
 from tests.pki import HASH, Authority
 from tests.processes import EXPORTER, exporting, free_port, run, running, wait_until
 from tests.scraping import openmetrics_families, read, scrape
@@ -91,6 +92,7 @@ def test_when_asked_for_help_then_it_lists_the_commands(flag: str) -> None:
         ("demo", ["--web.listen-address", "--seed", "--speed", "--mood [healthy|ordinary|failing|outage]"]),
         ("scrape", ["--config.file", "--timeout", "--openmetrics", "--log.format [logfmt|json]"]),
         ("check-config", ["--config.file", "--web.config.file", "[FILE]"]),
+        ("check-config", ["--storage.path", "--web.listen-address"]),
     ],
 )
 def test_when_a_command_is_asked_for_help_then_it_lists_its_flags(command: str, flags: list[str]) -> None:
@@ -165,6 +167,43 @@ def test_given_a_token_file_that_cannot_be_read_when_checked_then_it_is_told_wit
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith(f"{tmp_path}/{place}")
     assert words in result.stderr
+
+
+@pytest.mark.parametrize("way", ["flag", "variable"])
+def test_given_a_place_of_the_ledger_when_checked_then_it_counts_instead_of_the_configuration_s(
+    tmp_path: Path, way: str
+) -> None:
+    path = written(
+        tmp_path,
+        f"""\
+        storage: {{url: "sqlite:///{tmp_path}"}}
+        qencode: [{{name: vod, task_tokens: [a]}}]
+        """,
+    )
+
+    def checked(place: str) -> tuple[int, str, str]:
+        if way == "flag":
+            result = run("check-config", path, f"--storage.path={place}")
+        else:
+            result = run("check-config", path, TRANSCODING_EXPORTER_STORAGE_PATH=place)
+        return result.returncode, result.stdout, result.stderr
+
+    refusal = f"--storage.path: {path} is no ledger; move it away, or name another file\n"
+    assert checked(path) == (1, "", refusal)
+    assert checked(f"{tmp_path}/ledger.db") == (0, "OK: qencode/vod (1 token)\n", "")
+    assert list(tmp_path.iterdir()) == [Path(path)]
+
+
+def test_given_a_place_of_the_ledger_beside_a_web_configuration_when_checked_then_both_are(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "web.yml").write_text("nonsense: 1")
+
+    result = run("check-config", f"--web.config.file={tmp_path}/web.yml", f"--storage.path={tmp_path}")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    places = [line.partition(": ")[0] for line in result.stderr.splitlines()]
+    assert places == ["--storage.path", f"{tmp_path}/web.yml:1"]
 
 
 WEB_BROKEN = """\
@@ -304,6 +343,24 @@ def test_given_flags_as_environment_variables_when_served_then_they_count(config
         assert url.endswith("/video")
         assert scrape(url).total("transcoding_up") == 2
         process.find('("event": "polled")')
+
+
+def test_given_a_base_url_over_http_when_served_then_it_is_told_at_the_start(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """\
+        qencode:
+          - {name: far, task_tokens: [a], base_url: "http://proxy.invalid"}
+          - {name: near, task_tokens: [a], base_url: "http://127.0.0.1:1"}
+        """,
+    )
+    with exporting("serve", "--config.file", path) as (process, _):
+        process.stop()
+        lines = process.stderr.splitlines()
+
+    assert [line.partition(" ")[2] for line in lines if "level=warning" in line] == [
+        'level=warning event="tokens travel in clear text; use https" account=qencode/far key=base_url'
+    ]
 
 
 def test_given_json_when_served_then_every_line_is_an_object(config: str, simulator: Simulator) -> None:
@@ -475,13 +532,14 @@ def test_given_a_port_that_is_taken_when_served_then_the_error_says_so(config: s
     [
         (("demo", "--web.listen-address", "10477"), "write it like :10477 or 127.0.0.1:10477"),
         (("demo", "--web.listen-address", "nowhere.invalid:0"), "can't listen on nowhere.invalid:0: "),
-        (("serve", "--web.listen-address", ":99999"), "write it like :10477 or 127.0.0.1:10477"),
+        (("serve", "--web.listen-address", ":99999"), "':99999' has no port from 0 to 65535; write it like"),
         (("serve", "--web.telemetry-path", "metrics"), "'metrics' is not a path of its own"),
         (("serve", "--web.telemetry-path", "/-/ready"), "'/-/ready' is not a path of its own"),
         (("serve", "--web.telemetry-path", "/<name>"), "'/<name>' is not a path of its own"),
         (("serve", "--config.file", "/no/such/file"), "/no/such/file: cannot be read: No such file"),
         (("serve", "--config.file", "/"), "/: cannot be read: Is a directory"),
         (("serve", "--storage.path", "a?b"), "'a?b' can't hold a question mark"),
+        (("serve", "--storage.path", "new/"), "'new/' is the path of a folder; name a file in it"),
         (("serve", "--log.level", "loud"), "'loud' is not one of"),
         (("serve",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
         (("scrape",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
@@ -502,6 +560,40 @@ def test_given_a_mistake_when_run_then_it_is_told_in_words(arguments: tuple[str,
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert "listening" not in result.stderr
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "-1", "http", "", "٣", "9" * 5000])
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "[::1]"])
+def test_given_a_port_that_is_none_when_checked_then_it_is_refused(host: str, port: str) -> None:
+    address = f"{host}:{port}"
+    flag = call("check-config", f"--web.listen-address={address}", QENCODE_TASK_TOKENS="a")
+    variable = call(
+        "check-config", QENCODE_TASK_TOKENS="a", TRANSCODING_EXPORTER_WEB_LISTEN_ADDRESS=f":1, {address}"
+    )
+
+    assert (flag.status, flag.stdout) == (2, "")
+    assert "Invalid value for '--web.listen-address'" in flag.stderr
+    assert flag.stderr.endswith(
+        "(env var: 'TRANSCODING_EXPORTER_WEB_LISTEN_ADDRESS'): "
+        f"'{address}' has no port from 0 to 65535; "
+        "write it like :10477 or 127.0.0.1:10477, or unix:/run/exporter.sock\n"
+    )
+    assert variable == flag
+
+
+@pytest.mark.parametrize("address", ["10477", "::1:80", "[::1:80", "[]:80", "unix:", ","])
+def test_given_an_address_that_is_none_when_checked_then_it_is_refused(address: str) -> None:
+    refused = call("check-config", f"--web.listen-address={address}", QENCODE_TASK_TOKENS="a")
+
+    assert (refused.status, refused.stdout) == (2, "")
+    assert "write it like :10477 or 127.0.0.1:10477" in refused.stderr
+
+
+@pytest.mark.parametrize("address", [":0", ":65535", "localhost:80", "[::1]:80", "unix:/run/a.sock", ":1 :2"])
+def test_given_an_address_when_checked_then_it_is_fine(address: str) -> None:
+    arguments = ("--storage.path=", f"--web.listen-address={address}")
+
+    assert call("check-config", *arguments, QENCODE_TASK_TOKENS="a").status == 0
 
 
 def test_given_a_mistake_in_the_environment_when_run_then_the_variable_is_named() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from exporter.assembly import Exporter
 from exporter.clock import SystemClock
-from exporter.config import Config, PollConfig
+from exporter.config import Config, PollConfig, QencodeConfig
 from exporter.config_sections import StorageConfig
-from exporter.simulator import SimulatedClock, Simulator
+from exporter.simulator import Fault, FaultKind, SimulatedClock, Simulator
+from tests.status_server import StatusServer, statuses
 from tests.support import exporting, livepeer_config, qencode_config, total
 
 POLL = PollConfig(min_poll_interval=0)
@@ -83,6 +84,77 @@ def test_given_jobs_that_failed_long_ago_when_a_mistake_is_mended_by_a_reload_th
             assert total(exporter, "transcoding_tasks", state="failed") == 1
             assert failures(exporter) == 0
             assert alarming(exporter) == (0, 0)
+
+
+def test_given_a_job_that_was_not_answered_for_when_reloaded_then_it_is_history_and_new_ones_count() -> None:
+    running, failed, unreadable = {"status": "encoding"}, {"status": "error", "error": 1}, {"status": 7}
+    with StatusServer(lambda _: statuses(job=running, late=unreadable)) as api:
+        before = QencodeConfig(name="vod", task_tokens=("job", "late"), base_url=api.url)
+        after = replace(before, task_tokens=("job", "late", "new"))
+        with exporting(SystemClock(), before, poll=POLL) as exporter:
+            exporter.refresh(10)
+            assert total(exporter, "transcoding_tasks") == 1
+            api.answering = lambda _: statuses(job=running, late=failed, new=failed)
+            exporter.reconfigure(Config(poll=POLL, qencode=(after,), storage=StorageConfig(url="memory://")))
+            exporter.refresh(10)
+
+            assert total(exporter, "transcoding_tasks", state="failed") == 2
+            assert failures(exporter) == 1
+            assert alarming(exporter) == (1, 1)
+
+
+def test_given_an_account_that_went_when_it_comes_again_then_its_tokens_are_watched_since_then() -> None:
+    with StatusServer(lambda _: statuses(job={"status": "encoding"}, late={"status": 7})) as api:
+        account = QencodeConfig(name="vod", task_tokens=("job", "late"), base_url=api.url)
+        with exporting(SystemClock(), account, poll=POLL) as exporter:
+            exporter.refresh(10)
+            api.answering = lambda _: statuses(late={"status": "error", "error": 1})
+            for accounts in ((), (account,)):
+                exporter.reconfigure(
+                    Config(poll=POLL, qencode=accounts, storage=StorageConfig(url="memory://"))
+                )
+            exporter.refresh(10)
+
+            assert failures(exporter) == 1
+
+
+def test_given_a_discovery_that_was_down_when_reloaded_then_what_it_brings_is_history(
+    simulator: Simulator,
+) -> None:
+    with simulator:
+        fixed, found = simulator.qencode.add("encoding"), simulator.qencode.add("encoding")
+        simulator.qencode.fail(found)
+        simulator.faults.set("discovery", Fault(FaultKind.SERVER_ERROR, status=500))
+        account = qencode_config(simulator, fixed, task_tokens_http=simulator.tokens_url)
+        with exporting(SystemClock(), account, poll=POLL) as exporter:
+            exporter.refresh(10)
+            assert total(exporter, "transcoding_tasks") == 1
+            simulator.faults.clear()
+            quicker = replace(POLL, concurrency=7)
+            exporter.reconfigure(
+                Config(poll=quicker, qencode=(account,), storage=StorageConfig(url="memory://"))
+            )
+            exporter.refresh(10)
+
+            assert total(exporter, "transcoding_tasks", state="failed") == 1
+            assert failures(exporter) == 0
+            assert alarming(exporter) == (0, 0)
+
+
+def test_given_a_token_with_a_mistake_when_a_reload_mends_it_then_a_job_that_failed_long_ago_is_history(
+    simulator: Simulator,
+) -> None:
+    with simulator:
+        token = simulator.qencode.add("encoding")
+        simulator.qencode.fail(token)
+        wrong, right = (qencode_config(simulator, one) for one in (f"{token}-", token))
+        with exporting(SystemClock(), wrong, poll=POLL) as exporter:
+            exporter.refresh(10)
+            exporter.reconfigure(Config(poll=POLL, qencode=(right,), storage=StorageConfig(url="memory://")))
+            exporter.refresh(10)
+
+            assert total(exporter, "transcoding_tasks", state="failed") == 1
+            assert failures(exporter) == 0
 
 
 def test_given_a_token_that_is_added_after_a_restart_when_scraped_then_its_failure_counts(

@@ -492,7 +492,7 @@ class TestAFileOfSomethingElse:
         path.write_text("storage: {url: 'sqlite:///config.yml'}\n")
 
         with pytest.raises(
-            DatabaseError, match=r"config\.yml is no ledger; name another file with storage\.url"
+            DatabaseError, match=r"config\.yml is no ledger; move it away, or name another file"
         ):
             open_ledger(f"sqlite:///{path}", clock, Telemetry(CollectorRegistry()))
 
@@ -648,10 +648,35 @@ class TestFullDisk:
         watched.ledger.close()
         assert set(Watched(url, clock).recall().tasks) == {"a", "b", "c"}
 
+    def test_at_the_start_tokens_that_were_given_are_still_read_and_more_can_be_given_later(
+        self, small_disk: Path, clock: Clock
+    ) -> None:
+        url = f"sqlite:///{small_disk}/ledger.db"
+        before = Watched(url, clock)
+        before.recall()
+        old, new = GivenToken({"customer": "acme"}, 5.0), GivenToken({}, 6.0)
+        before.ledger.give(VOD, "token-1", old)
+        before.ledger.close()
+        fill(small_disk)
+
+        watched = Watched(url, clock)
+        watched.recall()
+        assert watched.degraded() is True
+        assert watched.ledger.tokens(VOD) == {"token-1": old}
+        assert watched.ledger.tokens(Account(Provider.QENCODE, "other")) == {}
+
+        (small_disk / "filler").unlink()
+        clock.now += RETRY_INTERVAL
+        watched.ledger.give(VOD, "token-2", new)
+        assert watched.ledger.tokens(VOD) == {"token-1": old, "token-2": new}
+        watched.ledger.close()
+        assert Watched(url, clock).ledger.tokens(VOD) == {"token-1": old, "token-2": new}
+
     def test_at_the_start_of_a_new_ledger(self, small_disk: Path, clock: Clock) -> None:
         fill(small_disk)
         watched = Watched(f"sqlite:///{small_disk}/ledger.db", clock)
         knowledge = watched.recall()
+        assert watched.ledger.tokens(VOD) == {}
         watched.learn(knowledge, seen("a", "encoding", State.RUNNING))
         assert watched.degraded() is True
         assert shown(knowledge, clock) == {"a": "encoding"}

@@ -10,9 +10,11 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from exporter.config import MetricsConfig, PollConfig, TaskLabel
+from exporter.config import Config, MetricsConfig, PollConfig, StorageConfig, TaskLabel
+from exporter.model import Account, Provider
 from exporter.report.board import Wish
 from exporter.simulator import Fault, FaultKind, QencodeQuirks, Simulator
+from exporter.tracking.database import Database
 from tests.qencode_support import VOD, asked, entries, outcomes, phase, scrape, targets, unknown, up
 from tests.status_server import StatusServer, statuses
 from tests.support import DrivenClock, exporting, qencode_config, samples, total, value
@@ -245,6 +247,57 @@ def test_given_a_source_that_loses_its_list_for_an_hour_then_the_ended_tasks_are
 
         assert scrape(exporter, simulator) == []
         assert entries(exporter) == {"encoding": 5, "completed": 5}
+
+
+def test_given_an_account_that_is_reloaded_often_then_a_token_that_left_is_gone_after_the_retention(
+    simulator: Simulator, clock: DrivenClock, tmp_path: Path
+) -> None:
+    file = tmp_path / "tokens.json"
+    leaves, stays = (simulator.qencode.add("encoding") for _ in range(2))
+    write(file, leaves, stays)
+    account = qencode_config(simulator, task_tokens_file=file)
+    storage = StorageConfig(url="memory://")
+    with exporting(clock, account, poll=PollConfig(retention=900)) as exporter:
+        scrape(exporter, simulator)
+        write(file, stays)
+        for concurrency in (2, 3, 4):
+            assert phase(exporter, leaves) == ("encoding", "running")
+            scrape(exporter, simulator)
+            poll = PollConfig(retention=900, concurrency=concurrency)
+            exporter.reconfigure(Config(poll=poll, qencode=(account,), storage=storage))
+            simulator.clock.advance(300)
+        scrape(exporter, simulator)
+
+        assert phase(exporter, leaves) is None
+        assert phase(exporter, stays) == ("encoding", "running")
+
+
+def test_given_an_exporter_that_is_restarted_daily_then_ended_tasks_whose_tokens_left_are_forgotten(
+    simulator: Simulator, clock: DrivenClock, tmp_path: Path
+) -> None:
+    file, storage = tmp_path / "tokens.json", f"sqlite:///{tmp_path}/ledger.db"
+    leaves, stays = (simulator.qencode.add("encoding") for _ in range(2))
+    write(file, leaves, stays)
+    account = qencode_config(simulator, task_tokens_file=file)
+
+    def day() -> set[str]:
+        """One that is stopped 23 hours after its start; return the tasks that the next one would know."""
+        with exporting(clock, account, storage=storage) as exporter:
+            for _ in range(24):
+                scrape(exporter, simulator)
+                simulator.clock.advance(3600 - 15)
+        ledger = Database(storage)
+        stored = ledger.load(exporter_account)
+        ledger.close()
+        assert stored is not None
+        return set(stored.tasks)
+
+    exporter_account = Account(Provider.QENCODE, "vod")
+    for token in (leaves, stays):
+        simulator.qencode.complete(token)
+    assert day() == {leaves, stays}
+    write(file, stays)
+    assert day() == {stays}
 
 
 # --- who gets to see a token --------------------------------------------------------------------------

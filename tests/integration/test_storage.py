@@ -1,6 +1,7 @@
 """Where knowledge is kept, what of it survives a restart, and what is told when it can't be kept."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ import requests
 
 from exporter.simulator import Simulator
 from tests.integration import postgresql
+from tests.lacking import do_without
 from tests.processes import EXPORTER, environment, exporting, wait_until
 from tests.scraping import Scrape, read, scrape
 from tests.served import Served, counters, execute, livepeer, of, qencode, serving, write
@@ -234,19 +236,86 @@ def test_given_a_ledger_that_failed_for_a_while_when_told_to_stop_then_what_wait
 # --- What can't be used --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "place", ["/proc/ledger.db", "/proc/folder/ledger.db", "{config}/ledger.db", "{folder}"]
-)
-def test_given_a_place_that_can_not_be_written_then_it_refuses_and_tells_what_to_do(
-    config: Path, place: str
-) -> None:
-    path = place.format(config=config, folder=config.parent)
-    words = refused(config, f"--storage.path={path}")
+OTHERS = "name another with --storage.path=FILE, or keep nothing with --storage.path="
 
-    assert words.startswith("Error: the ledger can't be used: ")
-    assert path.removesuffix("/ledger.db") in words
-    assert "--storage.path=FILE" in words
-    assert "keep nothing with --storage.path=" in words
+
+@pytest.mark.parametrize(
+    ("place", "problem", "remedy"),
+    [
+        ("/proc/ledger.db", "{} can't be made: nobody can keep a file in /proc", ""),
+        ("/proc/folder/ledger.db", "{} can't be made: nobody can keep a file in /proc", ""),
+        ("config.yml", "{} is no ledger", "move it away, "),
+        ("config.yml/ledger.db", "{} can't be made: config.yml is a file, not a folder", "move that away, "),
+        (".", "{} is a folder", "write ledger.db, "),
+    ],
+)
+@pytest.mark.parametrize("way", ["flag", "configuration"])
+def test_given_a_place_where_no_ledger_can_be_then_it_refuses_and_tells_once_what_to_do(
+    config: Path, simulator: Simulator, place: str, problem: str, remedy: str, way: str
+) -> None:
+    if way == "configuration":
+        write(config, livepeer(simulator), storage={"url": f"sqlite:///{place}"})
+    before = files(config.parent)
+    words = refused(config, *([f"--storage.path={place}"] if way == "flag" else []))
+
+    assert words == f"Error: the ledger can't be used: {problem.format(place)}\n{remedy}{OTHERS}\n"
+    assert files(config.parent) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("kept/ledger.db", "made: {}/kept is not writable for this user"),
+        ("kept/deep/ledger.db", "made: {}/kept is not writable for this user"),
+        ("kept/old.db", "written: {}/kept is not writable for this user"),
+        ("only-read.db", "written: {}/only-read.db is not writable for this user"),
+        ("closed/deep/ledger.db", "reached: Permission denied"),
+    ],
+)
+def test_given_a_place_that_this_user_can_not_write_then_it_refuses_but_a_check_only_notes_it(
+    config: Path, place: str, what: str
+) -> None:
+    """Another user may be the one that serves."""
+    folder = config.parent
+    (folder / "closed" / "deep").mkdir(parents=True)
+    (folder / "kept").mkdir()
+    (folder / "kept" / "old.db").touch()
+    (folder / "only-read.db").touch(0o400)
+    (folder / "kept").chmod(0o500)
+    (folder / "closed").chmod(0)
+    path, flag = f"{folder}/{place}", f"--storage.path={folder}/{place}"
+    try:
+        served, checked = (
+            subprocess.run(
+                [*unprivileged(), *EXPORTER, *arguments, f"--config.file={config}", flag],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                cwd=folder,
+                env=environment(),
+            )
+            for arguments in (("serve", "--web.listen-address=127.0.0.1:0"), ("check-config",))
+        )
+    finally:
+        (folder / "kept").chmod(0o700)
+        (folder / "closed").chmod(0o700)
+
+    problem, remedy = f"{path} can't be {what.format(folder)}", "let the user that serves write there"
+    told = f"Error: the ledger can't be used: {problem}\n{remedy}, {OTHERS}\n"
+    assert (served.returncode, served.stdout, served.stderr) == (1, "", told)
+    note = f"note: --storage.path: {problem}; {remedy}, or name another file\n"
+    assert (checked.returncode, checked.stderr) == (0, note)
+    assert checked.stdout == "OK: qencode/vod (1 token), livepeer/studio\n"
+    assert not (folder / "kept" / "deep").exists()
+
+
+def unprivileged() -> Sequence[str]:
+    """What begins the command of a process to which the rights of files apply: to root they don't."""
+    if os.geteuid():
+        return ()
+    if not shutil.which("setpriv"):
+        do_without("setpriv")
+    return "setpriv", "--bounding-set=-dac_override,-dac_read_search"
 
 
 def test_given_a_ledger_of_a_newer_version_then_it_refuses_and_changes_nothing(
@@ -261,6 +330,7 @@ def test_given_a_ledger_of_a_newer_version_then_it_refuses_and_changes_nothing(
 
     assert "schema 99" in words
     assert "newer version" in words
+    assert words.endswith(f"; run that one, or give this one another database\n{OTHERS}\n")
     assert ledger.read_bytes() == before
 
 

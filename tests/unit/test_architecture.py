@@ -53,6 +53,7 @@ RIM = {
     "assembly",
     "services",
     "storage",
+    "ledger_file",
     "demo",
     "__main__",
     "__init__",

@@ -1,6 +1,8 @@
 """`check-config` finds every mistake at once, in files of tokens as well, and says what would be watched."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 from urllib.parse import urlsplit
@@ -111,11 +113,42 @@ def test_given_a_file_that_two_accounts_share_then_its_mistakes_are_told_once(tm
         ),
         (
             # To YAML, this is a text: only who reads JSON minds.
-            '[{"targets": [7]}]',
-            (
-                "tokens.json: Expected `str`, got `int` - at `$[0].targets[0]`; "
-                'write it like [{"targets": ["TOKEN"]}]'
-            ),
+            '[\n{"targets": ["a"]},\n{"targets": [\n"b",\n7]}]',
+            "tokens.json:5: [1].targets[1]: a number is written here; write a task token in quotes",
+        ),
+        (
+            # Neither is a number to YAML.
+            '[\n{"targets": [1.5e3]}]',
+            "tokens.json:2: [0].targets[0]: a number is written here; write a task token in quotes",
+        ),
+        (
+            '[{"targets": [true]}]',
+            "tokens.json:1: [0].targets[0]: a truth value is written here; write a task token in quotes",
+        ),
+        (
+            '[\n{"targets": ["a", null]}]',
+            "tokens.json:2: [0].targets[1]: nothing is written here; write a task token, or remove it",
+        ),
+        (
+            '[\n{"targets": ["a", ["b"]]}]',
+            "tokens.json:2: [0].targets[1]: a list is written here; write a task token",
+        ),
+        (
+            '[\n{"targets": ["a"], "labels": {"tier": 3}}]',
+            "tokens.json:2: [0].labels.tier: a number is written here; write a text in quotes",
+        ),
+        (
+            '[\n{"targets": ["a"], "labels": {"__meta_tier": 3}}]',
+            'tokens.json:2: [0].labels."__me…": a number is written here; write a text in quotes',
+        ),
+        (
+            "- targets: [a]\n  labels: {__meta_tier: [gold]}",
+            'tokens.json:2: [0].labels."__me…": a list is written here; write a text',
+        ),
+        (
+            # No YAML: the line is lost, but what is a text and what a number is still told apart.
+            '[{"targets": ["7", 7], "labels": {"mood": "\\ud83d\\ude00"}}]',
+            "tokens.json: [0].targets[1]: a number is written here; write a task token in quotes",
         ),
         (
             # No YAML: the line is lost, and nothing else.
@@ -149,6 +182,16 @@ def test_given_a_mistake_in_a_file_of_tokens_then_it_is_told_with_its_place_and_
     write(tmp_path, text)
 
     assert told(tmp_path) == [expected]
+
+
+def test_given_several_targets_that_are_no_texts_then_each_is_told(tmp_path: Path) -> None:
+    write(tmp_path, '[{"targets": [\n7,\n"a",\nfalse]},\n8]')
+
+    assert told(tmp_path) == [
+        "tokens.json:2: [0].targets[0]: a number is written here; write a task token in quotes",
+        "tokens.json:4: [0].targets[2]: a truth value is written here; write a task token in quotes",
+        'tokens.json:5: [1]: a single value is written here; write a group like {"targets": ["TOKEN"]}',
+    ]
 
 
 def test_given_a_file_of_tokens_that_is_not_utf_8_then_the_line_is_told(tmp_path: Path) -> None:
@@ -209,6 +252,129 @@ def test_given_any_file_of_tokens_then_what_is_not_complained_about_is_watched_w
         assert dict(custom_labels(labels)) == wanted
 
 
+# --- Where the ledger is to be -------------------------------------------------------------------------
+
+TOKENS = "qencode: [{name: vod, task_tokens: [a]}]"
+
+
+def lay_out(folder: Path) -> None:
+    """What may be where a ledger is to be."""
+    (folder / "folder").mkdir()
+    (folder / "notes.txt").write_text("not a ledger\n")
+    (folder / "empty.db").touch()
+    # What SQLite can't read but may have written: serving sets it aside, and begins anew.
+    (folder / "damaged.db").write_bytes(bytes(8192))
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+        connection.execute("CREATE TABLE schema_version (version INTEGER)")
+
+
+def seen(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """All that is in a folder, with its times and what it holds."""
+    return {
+        str(path): (
+            path.stat().st_mtime_ns,
+            path.stat().st_mode,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "mistake"),
+    [
+        ("sqlite:///{0}/folder", "{0}/folder is a folder; write {0}/folder/ledger.db, or name another file"),
+        ("sqlite:///{0}/notes.txt", "{0}/notes.txt is no ledger; move it away, or name another file"),
+        (
+            "sqlite:///{0}/notes.txt/in/ledger.db?timeout=3",
+            (
+                "{0}/notes.txt/in/ledger.db can't be made: {0}/notes.txt is a file, not a folder; "
+                "move that away, or name another file"
+            ),
+        ),
+        (
+            "sqlite:////proc/ledger.db",
+            "/proc/ledger.db can't be made: nobody can keep a file in /proc; name another file",
+        ),
+        (
+            "sqlite:////proc/folder/ledger.db",
+            "/proc/folder/ledger.db can't be made: nobody can keep a file in /proc; name another file",
+        ),
+        ("sqlite:///{0}/new/", "this is the path of a folder; name a file in it, like ledger.db"),
+        (
+            "postgresql://me:hunter2@db:nowhere/ledger",
+            (
+                "the URL can't be understood; "
+                "write special characters in storage.url like %40, or name another file"
+            ),
+        ),
+    ],
+)
+def test_given_a_place_where_no_ledger_can_be_then_it_is_told_with_the_other_mistakes_and_nothing_is_changed(
+    tmp_path: Path, url: str, mistake: str
+) -> None:
+    lay_out(tmp_path)
+    config = f"{TOKENS}\nstorage:\n  url: '{url.format(tmp_path)}'\n  keep: soon\n"
+    (tmp_path / "config.yml").write_text(config)
+    before = seen(tmp_path)
+
+    found = check(tmp_path / "config.yml", {})
+
+    assert list(map(str, found.mistakes)) == [
+        f"{tmp_path}/config.yml:3: storage.url: {mistake.format(tmp_path)}",
+        f'{tmp_path}/config.yml:4: storage.keep: "soon" is not a duration; write it like 30d or 90s',
+    ]
+    assert seen(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///{}/new.db",
+        "sqlite:///{}/new/folders/ledger.db",
+        "sqlite:///{}/ledger.db",
+        "sqlite:///{}/ledger.db?timeout=3",
+        "sqlite:///{}/empty.db",
+        "sqlite:///{}/damaged.db",
+        # Out of the kernel's folder again, into one where files can be kept.
+        "sqlite:////proc/self/cwd/ledger.db",
+        "sqlite:///:memory:",
+        "memory://",
+        "postgresql://me@nowhere.invalid/ledger",
+    ],
+)
+def test_given_a_place_where_the_ledger_can_be_then_it_is_fine_and_nothing_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    lay_out(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yml").write_text(f"{TOKENS}\nstorage: {{url: '{url.format(tmp_path)}'}}")
+    before = seen(tmp_path)
+
+    found = check(tmp_path / "config.yml", {})
+
+    assert (found.mistakes, list(found.notes), found.accounts) == ((), [], ["qencode/vod (1 token)"])
+    assert seen(tmp_path) == before
+
+
+def test_given_no_place_then_the_one_below_the_working_folder_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").touch()
+    why = "data/ledger.db can't be made: data is a file, not a folder; move that away, or name another file"
+
+    assert told(tmp_path, TOKENS) == [f"config.yml: storage.url: {why}"]
+    assert list(map(str, check(None, {"QENCODE_TASK_TOKENS": "a"}).mistakes)) == [f"--storage.path: {why}"]
+
+
+def test_given_a_place_that_counts_for_nothing_then_it_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text(f"{TOKENS}\nstorage: {{url: 'sqlite:///{tmp_path}'}}")
+
+    assert len(check(tmp_path / "config.yml", {}).mistakes) == 1
+    assert check(tmp_path / "config.yml", {}, ledger=False).accounts == ["qencode/vod (1 token)"]
+
+
 # --- What would be watched -----------------------------------------------------------------------------
 
 
@@ -258,6 +424,34 @@ def test_given_a_base_url_outside_allowed_hosts_then_it_is_allowed_but_noted(
     )
     assert found.accounts == ["qencode/vod (1 token)"]
     assert list(found.notes) == [note] * noted
+
+
+@pytest.mark.parametrize(
+    ("base_url", "noted"),
+    [
+        ("https://proxy.example", False),
+        ("http://proxy.example", True),
+        ("http://10.0.0.1:8080/api", True),
+        ("http://127.0.0.1.nip.io", True),
+        ("http://127.0.0.1:8080", False),
+        ("http://localhost:8080", False),
+        ("http://[::1]:8080", False),
+    ],
+)
+def test_given_a_base_url_to_which_tokens_travel_in_clear_text_then_that_is_noted(
+    tmp_path: Path, base_url: str, noted: bool
+) -> None:
+    host = urlsplit(base_url).hostname
+    account = f"{{name: vod, task_tokens: [a], base_url: '{base_url}'}}"
+
+    found = checked(tmp_path, f"qencode: [{account}]")
+
+    note = (
+        f"note: qencode/vod: the tokens travel in clear text to {host} of base_url; "
+        "use https, unless all of the way is yours"
+    )
+    assert found.accounts == ["qencode/vod (1 token)"]
+    assert [one for one in found.notes if "clear" in one] == [note] * noted
 
 
 def test_given_no_file_then_the_environment_is_checked() -> None:

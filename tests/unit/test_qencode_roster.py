@@ -72,6 +72,17 @@ def test_a_token_that_comes_back_has_not_left() -> None:
     assert list(roster.due(known)) == ["a"]
 
 
+def test_after_a_reload_a_token_that_had_left_has_left_since_then() -> None:
+    before, known = Roster(), Known(active="abc")
+    for tokens, moment in (("abc", 1.0), ("bc", 2.0)):
+        before.update(watching(tokens), known, moment)
+
+    after = Roster(before.left)
+    after.update(watching("c"), known, 3.0)
+
+    assert after.left == {"a": 2.0, "b": 3.0}
+
+
 def test_a_forgotten_task_whose_token_stays_is_due_again() -> None:
     roster, tokens = Roster(), watching("a")
     roster.update(tokens, Known(ended="a"), 1.0)

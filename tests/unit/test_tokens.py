@@ -20,6 +20,7 @@ from exporter.tracking.tokens import (
     FormatError,
     GivenSource,
     HttpSource,
+    Past,
     Source,
     SourceError,
     Tokens,
@@ -61,6 +62,11 @@ def since(tokens: Tokens) -> dict[str, float]:
 
 def watch(clock: DrivenClock, *sources: Source) -> Tokens:
     return Tokens(ACCOUNT, sources, clock, clock.steady())
+
+
+def watch_on(clock: DrivenClock, before: Tokens, *sources: Source) -> Tokens:
+    """As after a reload."""
+    return Tokens(ACCOUNT, sources, clock, clock.steady(), past=before.past)
 
 
 def discovery(clock: DrivenClock, bodies: Sequence[bytes | SourceError]) -> HttpSource:
@@ -140,6 +146,76 @@ def test_given_a_source_whose_first_answer_is_late_then_what_it_brings_was_there
     clock.simulated.advance(60)
 
     assert since(tokens) == {"a": START}
+
+
+# --- after a reload -------------------------------------------------------------------------------------
+
+
+def test_given_a_reload_then_tokens_that_were_watched_are_watched_since_then_and_new_ones_since_the_reload(
+    clock: DrivenClock,
+) -> None:
+    before = watch(clock, ScriptedSource("file", ["a"], ["a", "b"]))
+    before.current()
+    clock.simulated.advance(60)
+    before.current()
+    clock.simulated.advance(60)
+
+    after = watch_on(clock, before, ScriptedSource("file", ["a", "b", "c"]))
+
+    assert since(after) == {"a": START, "b": START + 60, "c": START + 120}
+
+
+def test_given_a_reload_before_a_source_has_answered_then_what_it_brings_was_there_from_the_start(
+    clock: DrivenClock,
+) -> None:
+    down = SourceError("not yet")
+    before = watch(clock, FixedSource(["a"]), ScriptedSource("http", down))
+    before.current()
+    clock.simulated.advance(60)
+
+    after = watch_on(clock, before, FixedSource(["a"]), ScriptedSource("http", ["b"]))
+
+    assert since(after) == {"a": START, "b": START}
+
+
+def test_given_reloads_while_a_source_fails_then_its_tokens_are_watched_since_they_were_at_first(
+    clock: DrivenClock,
+) -> None:
+    down = SourceError("not yet")
+    before = watch(clock, FixedSource(["a"]), ScriptedSource("http", ["b"]))
+    before.current()
+    for _ in range(2):
+        clock.simulated.advance(60)
+        before = watch_on(clock, before, FixedSource(["a"]), ScriptedSource("http", down, ["b", "c"]))
+        assert since(before) == {"a": START}
+
+    assert since(before) == {"a": START, "b": START, "c": START + 60}
+
+
+@pytest.mark.parametrize("other", [SourceError("not yet"), []], ids=["fails", "answers"])
+def test_given_a_token_that_comes_back_after_a_reload_then_it_is_watched_since_it_came_back(
+    clock: DrivenClock, other: Said
+) -> None:
+    before = watch(clock, ScriptedSource("file", ["a"]))
+    before.current()
+    clock.simulated.advance(60)
+    after = watch_on(clock, before, ScriptedSource("file", [], ["a"]), ScriptedSource("http", other))
+    assert after.current() == {}
+    clock.simulated.advance(60)
+
+    assert since(after) == {"a": START + 120}
+
+
+def test_once_all_sources_have_answered_nothing_is_kept_of_tokens_that_left(clock: DrivenClock) -> None:
+    before = watch(clock, ScriptedSource("file", ["a", "b"]))
+    before.current()
+    after = watch_on(clock, before, ScriptedSource("file", ["b"]), ScriptedSource("http", ["c"]))
+    after.current()
+
+    assert after.past == Past({"b": START, "c": START}, {})
+
+
+# --- what is the same, and what is no token ---------------------------------------------------------------
 
 
 def test_given_sources_that_say_nothing_else_then_the_very_same_tokens_are_returned(

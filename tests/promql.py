@@ -116,9 +116,11 @@ class Meaning:
         _expect(named, inner, str(node.op))
         if str(node.op) in ("topk", "bottomk"):
             return inner
+        # What it counts becomes a label, of which it is told the name.
+        counted = Labels({node.param.val} if isinstance(node.param, promql.StringLiteral) else ())
         if node.modifier and node.modifier.type == promql.AggModifierType.Without:
-            return inner - named
-        return named
+            return (inner - named) | counted
+        return named | counted
 
     def _called(self, node: promql.Call) -> Labels:
         found = Labels().union(*map(self._of, node.args))

@@ -89,6 +89,8 @@ def tasks(context: click.Context, /, **options: Any) -> None:
             _watch(asked, wish, options, console)
         look = asked.look(wish, None if style == "summary" else limit)
         _print(look, style, console, asked.name)
+        if console is None and (words := _unsaid(look, style)):
+            complain(words)
         for account in unasked(look.accounts):
             complain(condition(account, look.at))
         context.exit(verdict(look))
@@ -118,11 +120,23 @@ def _watch(source: "Source", wish: "Wish", options: Mapping[str, Any], console: 
     if console is not None:
         watch(lambda fit: source.look(wish, fit), console, title=source.name, interval=interval, most=limit)
     most = None if style == "summary" else limit
+    said = ""
     for event in follow(lambda: source.look(wish, most), interval):
         if isinstance(event, str):
             complain(f"{event}; trying again")
-        else:
-            _print(event, style, None, source.name)
+            continue
+        _print(event, style, None, source.name)
+        words = _unsaid(event, style)
+        if words and words != said:
+            complain(words)
+        said = words
+
+
+def _unsaid(look: "Look", style: str) -> str:
+    """Return whose tasks these are, if not all, and what is printed for programs has no place for it."""
+    from exporter.report.words import own_tasks_only
+
+    return "" if style == "summary" else own_tasks_only(look.part)
 
 
 def _print(look: "Look", style: str, console: "Console | None", title: str) -> None:

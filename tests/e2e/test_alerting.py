@@ -30,8 +30,9 @@ SOON = {
 
 LASTING = SOON | {"keep_firing_for": "2m"}
 IMPATIENT = SOON | {"waiting_seconds": "3"}
+WARY = LASTING | {"shards_disagree_for": "2s", "exporter_absent_for": "2s"}
 
-PREPARED = [SOON, SOON, SOON, SOON, LASTING, IMPATIENT]
+PREPARED = [SOON, SOON, SOON, SOON, LASTING, IMPATIENT, WARY]
 """The thresholds of each Prometheus that the tests need."""
 
 Prepared = list[tuple[Mapping[str, str], Monitoring]]
@@ -45,6 +46,8 @@ OLDEST: Name = ("TranscodingOldestTaskWaiting", "studio", "")
 STALE: Name = ("TranscodingPollsStale", "vod", "")
 FAST_BURN: Name = ("TranscodingFailureRatioFastBurn", "studio", "")
 SLOW_BURN: Name = ("TranscodingFailureRatioSlowBurn", "studio", "")
+DISAGREE: Name = ("TranscodingShardsDisagree", "", "")
+ABSENT: Name = ("TranscodingExporterAbsent", "", "")
 
 
 class Stage:
@@ -82,7 +85,7 @@ class Stage:
         self.simulator.clock.advance(MINUTE)
 
     @contextmanager
-    def exporter(self, **sections: Any) -> Iterator[Process]:
+    def exporter(self, *flags: str, **sections: Any) -> Iterator[Process]:
         """The exporter, the first one or one after a restart: same place, same ledger."""
         vod = [qencode(self.simulator, *self._tokens)] if self._tokens else []
         sections = {"poll": POLL, **sections}
@@ -93,6 +96,7 @@ class Stage:
             f"--config.file={config}",
             f"--storage.path={self._folder / 'ledger.db'}",
             f"--web.listen-address=127.0.0.1:{self.watch.port}",
+            *flags,
         ]
         with running(command) as process:
             process.find("(event=listening)")
@@ -141,6 +145,13 @@ def impatient_stage(prepared: Prepared, tmp_path: Path) -> Iterator[Stage]:
     """One on which a task waits too long within seconds."""
     with Simulator() as simulator:
         yield Stage(simulator, tmp_path, taken(prepared, IMPATIENT))
+
+
+@pytest.fixture
+def wary_stage(prepared: Prepared, tmp_path: Path) -> Iterator[Stage]:
+    """One on which it is told within seconds that a shard is missing, or an exporter."""
+    with Simulator() as simulator:
+        yield Stage(simulator, tmp_path, taken(prepared, WARY))
 
 
 def gathered(watch: Monitoring) -> list[tuple[str, str, str]]:
@@ -245,6 +256,20 @@ def test_given_a_task_that_stands_still_then_that_it_waits_is_held_back_if_it_is
         alerts = watch.expect({running_one, queued_one, OLDEST})
         assert alerts[OLDEST].inhibited_by == (alerts[queued_one].fingerprint,)
         as_the_runbook_shows(alerts[queued_one])
+
+
+def test_given_one_of_two_shards_then_the_other_is_missed_until_the_first_is_gone_as_well(
+    wary_stage: Stage,
+) -> None:
+    watch = wary_stage.watch
+    with wary_stage.exporter("--shard=0", "--total-shards=2"):
+        alerts = watch.expect({DISAGREE})
+        assert alerts[DISAGREE].inhibited_by == ()
+        as_the_runbook_shows(alerts[DISAGREE])
+
+    alerts = watch.expect({DISAGREE, ABSENT})
+    assert alerts[DISAGREE].inhibited_by == (alerts[ABSENT].fingerprint,)
+    as_the_runbook_shows(alerts[ABSENT])
 
 
 # --- Start and restart ---------------------------------------------------------------------------------

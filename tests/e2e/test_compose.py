@@ -163,7 +163,7 @@ def test_prometheus_yml_and_the_rules_are_right_where_the_container_sees_them(
     said = check(tool("promtool"), "check", "config", "--lint-fatal", str(config))
 
     assert "2 rule files found" in said
-    assert re.findall(r"(\d+) rules found", said) == ["22", "12"]
+    assert re.findall(r"(\d+) rules found", said) == ["23", "12"]
 
 
 def test_prometheus_asks_and_tells_services_that_are_there() -> None:
@@ -181,7 +181,7 @@ def test_prometheus_starts_as_it_does_there_and_loads_all_rules(tool: Tool, tmp_
         found = requests.get(f"{url}/api/v1/rules", timeout=10).json()["data"]["groups"]
 
         assert {group["name"] for group in found} == GROUPS
-        assert sum(len(group["rules"]) for group in found) == 34
+        assert sum(len(group["rules"]) for group in found) == 35
         assert {rule["health"] for group in found for rule in group["rules"]} <= {"ok", "unknown"}
         assert [line for line in process.stderr.splitlines() if "level=info" not in line] == []
         check(*health_check(tool, "prometheus", "http://127.0.0.1:9090", url))

@@ -218,6 +218,20 @@ def test_the_notes_warn_that_scaling_to_nothing_deletes_the_ledgers_only_where_i
     assert warning not in notes(merged(WATCHING, delete, {"persistence": {"existingClaim": "ledger"}}))
 
 
+def test_the_notes_warn_of_runbooks_that_are_down_with_the_exporter_until_they_are_elsewhere() -> None:
+    ruled: Values = {"prometheusRule": {"enabled": True}}
+    reached: Values = {"web": {"externalUrl": "https://video.example.com/tx"}}
+    elsewhere: Values = {"prometheusRule": {"settings": {"runbooks_url": "https://wiki.example.com/tx"}}}
+    warning = "when it is down, so are they"
+
+    assert warning in notes(ruled)
+    assert warning in notes(merged(ruled, reached))
+    assert "prometheusRule.settings.runbooks_url" in notes(ruled).partition(warning)[2]
+    assert warning not in notes(merged(ruled, elsewhere))
+    assert "https://wiki.example.com/tx" in notes(merged(ruled, elsewhere))
+    assert warning not in notes({})
+
+
 def test_the_notes_of_shards_tell_how_to_change_their_number_and_what_stays() -> None:
     told = notes(SHARDED)
 

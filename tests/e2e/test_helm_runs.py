@@ -194,7 +194,7 @@ def test_encrypted_but_open_to_all_probes_and_helm_test_get_their_pages(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     certificate, key = Authority(tmp_path).issue("tls", "localhost")
-    files = {"tls.crt": certificate.read_text(), "tls.key": key.read_text()}
+    files = {"tls.crt": certificate.read_text(), "tls.key": key.read_text(), "web.yml": "not ours: ours wins"}
     values = merged(
         accounts(simulator),
         {

@@ -225,14 +225,6 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
     [
         ({"existingSecret": "a", "secret": {"b": "c"}}, "existingSecret and secret"),
         ({"config": {"poll": {"timeout": "5s"}}}, "config.qencode or config.livepeer"),
-        (
-            {**KEPT, "extraArgs": ["--shard=1"]},
-            "extraArgs[0]: the chart gives each shard its number, and --shard",
-        ),
-        (
-            {**KEPT, "extraArgs": ["--log.level=debug", "--total-shards", "2"]},
-            "extraArgs[1]: the chart gives",
-        ),
         ({"sharding": {"replicas": 2}}, "sharding.replicas"),
         ({**TWO, "persistence": {"existingClaim": "x"}}, "persistence.existingClaim"),
         (merged(TWO, POSTGRESQL), "config.storage.url"),
@@ -264,8 +256,18 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
         ),
         (
             {"secret": {"k": "k"}, "config": {"livepeer": [{"name": "a", "api_key_env": "KEY"}]}},
-            "config.livepeer[0].api_key_env: the value secret has no key KEY",
+            "config.livepeer[0].api_key_env: there is no variable KEY",
         ),
+        (
+            {"config": {"livepeer": [{"name": "a", "api_key_env": "KEY"}]}},
+            "config.livepeer[0].api_key_env: there is no variable KEY",
+        ),
+        (
+            merged(LIVEPEER, {"secret": {"livepeer.key": "k", "config.yml": "x"}}),
+            "secret: its key config.yml",
+        ),
+        ({"secret": {"config.yml": "x"}}, "secret: its key config.yml"),
+        ({"secret": {"livepeer.key": "k"}}, "secret: without config, only its keys LIVEPEER_API_KEY and"),
         (
             merged(KEPT, {"config": {"livepeer": [*KEPT["config"]["livepeer"] * 2]}}),
             "config.livepeer[1].name: another account is called studio",
@@ -275,3 +277,42 @@ GATEWAY: Values = {**ON, "parentRefs": [{"name": "public"}]}
 )
 def test_values_that_do_not_go_together_are_refused_and_named(values: Values, named: str) -> None:
     assert named in refusal(values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"secret": {"QENCODE_TASK_TOKENS": "token", "more": "x"}},
+        {"secret": {"ca.crt": "x"}, "extraVolumes": [{"name": "ca", "secret": {"secretName": "tx"}}]},
+        {"secret": {"URL": "x"}, "extraEnvFrom": [{"secretRef": {"name": "tx-transcoding-exporter"}}]},
+        {
+            "config": {"livepeer": [{"name": "a", "api_key_env": "KEY"}]},
+            "extraEnv": [{"name": "KEY", "value": "k"}],
+        },
+    ],
+)
+def test_a_secret_of_which_something_is_read_is_taken(values: Values) -> None:
+    assert is_sound(values)
+
+
+@pytest.mark.parametrize("monitor", ["serviceMonitor", "podMonitor"])
+@pytest.mark.parametrize(
+    ("interval", "timeout", "fits"),
+    [
+        ("30s", "20s", True),
+        ("1m", "60s", True),
+        ("1d", "23h59m59s999ms", True),
+        ("", "1h", True),
+        ("30s", "31s", False),
+        ("1m30s", "1m30s1ms", False),
+        ("59m", "1h", False),
+    ],
+)
+def test_a_scrape_that_may_take_longer_than_the_interval_is_refused_as_the_operator_would_do_in_silence(
+    monitor: str, interval: str, timeout: str, fits: bool
+) -> None:
+    values = {monitor: {"enabled": True, "interval": interval, "scrapeTimeout": timeout}}
+    if fits:
+        assert is_sound(values)
+    else:
+        assert f"{monitor}.scrapeTimeout: {timeout} is longer" in refusal(values)

@@ -50,6 +50,7 @@ EITHER_SIDE = {
     "series_dropped_for": ("14m", "16m"),
     "ledger_degraded_for": ("4m", "6m"),
     "exporter_absent_for": ("4m", "6m"),
+    "shards_disagree_for": ("14m", "16m"),
     "reload_failed_for": ("4m", "6m"),
     "keep_firing_for": ("5m", "7m"),
 }
@@ -122,7 +123,7 @@ def test_promtool_accepts_the_rules_without_a_word_of_doubt(promtool: PromTool) 
 
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout == (
-        f"Checking {RULES}/transcoding-alerts.yaml\n  SUCCESS: 22 rules found\n\n"
+        f"Checking {RULES}/transcoding-alerts.yaml\n  SUCCESS: 23 rules found\n\n"
         f"Checking {RULES}/transcoding-recording.yaml\n  SUCCESS: 12 rules found\n\n"
     )
 
@@ -152,7 +153,7 @@ def test_promtool_accepts_the_rules_with_the_most_extreme_settings(
         checked = promtool("check", "rules", "--lint=all", one)
 
         assert (checked.returncode, checked.stderr) == (0, ""), value
-        assert "SUCCESS: 34 rules found" in checked.stdout
+        assert "SUCCESS: 35 rules found" in checked.stdout
 
 
 # --- The cases are complete ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from exporter.simulator import Fault, FaultKind, Simulator
 from tests.commands import call
 from tests.processes import EXPORTER, run, running, wait_until
-from tests.served import qencode, write
+from tests.screens import on_terminal
+from tests.served import Served, qencode, serving, write
 from tests.watched import QUICK, STALLED_AFTER, World, rows
 
 ESCAPE = "\x1b"
+SHARD_1 = ("--shard=1", "--total-shards=2")
+OWN_ONLY = "shard 1 of 2 (counted from 0) shows only its own tasks; ask the others"
 
 
 def test_given_a_pipe_when_asked_then_there_is_one_table_of_stable_columns(still: World) -> None:
@@ -61,6 +65,50 @@ def test_given_a_configuration_when_asked_then_the_services_are(still: World) ->
     assert (by_flag.returncode, by_flag.stderr) == (0, "")
     assert [task["task"] for task in json.loads(by_flag.stdout)] == [still.token]
     assert [row["TASK"] for row in rows(by_variable.stdout)] == [still.upload]
+
+
+@pytest.fixture
+def shard(tmp_path: Path, simulator: Simulator) -> Iterator[Served]:
+    """One of two shards, to which the one token belongs."""
+    # By b2sum, as in tests/unit/test_sharding.py.
+    token = simulator.qencode.add("encoding", token="0" * 32, percent=25.0)
+    with serving(write(tmp_path / "config.yml", qencode(simulator, token)), *SHARD_1) as served:
+        yield served
+
+
+@pytest.mark.parametrize("style", ["table", "json"])
+def test_given_a_shard_when_asked_then_beside_what_a_program_reads_it_is_told_that_there_are_others(
+    shard: Served, style: str
+) -> None:
+    result = call("tasks", "--url", shard.site, "--format", style)
+
+    assert (result.status, result.stderr) == (0, f"{OWN_ONLY}\n")
+    found = rows(result.stdout) if style == "table" else json.loads(result.stdout)
+    assert [task["TASK" if style == "table" else "task"] for task in found] == ["0" * 32]
+
+
+def test_given_a_shard_when_summed_up_then_the_sum_itself_tells(shard: Served) -> None:
+    result = call("tasks", "--url", shard.site, "--format", "summary")
+
+    assert (result.status, result.stderr) == (0, "")
+    assert ", of shard 1 of 2 (counted from 0) only | " in result.stdout
+
+
+def test_given_a_shard_when_it_is_shown_on_a_terminal_then_it_is_told_once(shard: Served) -> None:
+    with on_terminal("tasks", "--url", shard.site, "--once", columns=120) as terminal:
+        assert terminal.end() == 0
+
+    assert terminal.text.count(OWN_ONLY) == 1
+
+
+def test_given_a_shard_is_watched_in_a_pipe_then_it_is_told_once(shard: Served) -> None:
+    command = [*EXPORTER, "tasks", "--url", shard.site, *QUICK, "--watch", "--format", "json"]
+    with running(command) as process:
+        wait_until(lambda: process.stdout.count("\n") >= 3, 15, "three looks")
+        process.stop(signal.SIGINT)
+
+        assert process.stderr == f"{OWN_ONLY}\n"
+        assert all(len(json.loads(line)) == 1 for line in process.stdout.splitlines())
 
 
 def test_given_json_is_watched_then_each_look_is_a_line(still: World) -> None:

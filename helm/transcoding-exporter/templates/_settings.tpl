@@ -9,9 +9,18 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The exporter's file is one that the chart does not make. */}}
+{{- define "transcoding-exporter.ownFile" -}}
+{{- range .Values.extraArgs -}}
+{{- if regexMatch "^--config[.]file(=|$)" . -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Nothing says what to watch: the demo runs. */}}
 {{- define "transcoding-exporter.demo" -}}
-{{- $accounts := or .Values.config (include "transcoding-exporter.secretName" .) .Values.extraEnvFrom -}}
+{{- $accounts := or .Values.config (include "transcoding-exporter.ownFile" .) (include "transcoding-exporter.secretName" .) .Values.extraEnvFrom -}}
 {{- range .Values.extraEnv -}}
 {{- $accounts = or $accounts (has .name (list "LIVEPEER_API_KEY" "QENCODE_TASK_TOKENS")) -}}
 {{- end -}}

@@ -11,12 +11,9 @@
 {{- if and .Values.config (not .Values.config.qencode) (not .Values.config.livepeer) -}}
 {{- fail "config: no account is configured; add one to the list config.qencode or config.livepeer" -}}
 {{- end -}}
+{{- include "transcoding-exporter.validateSecret" . -}}
 {{- include "transcoding-exporter.validateAccounts" . -}}
-{{- range $index, $arg := .Values.extraArgs -}}
-{{- if regexMatch "^--(shard|total-shards)(=|$)" $arg -}}
-{{- fail (printf "extraArgs[%d]: the chart gives each shard its number, and %s would give all pods the same; leave it out, and set sharding.replicas" $index (splitList "=" $arg | first)) -}}
-{{- end -}}
-{{- end -}}
+{{- include "transcoding-exporter.validateFlags" . -}}
 {{- if and $shards (include "transcoding-exporter.demo" .) -}}
 {{- fail "sharding.replicas: there is nothing to share; give config, existingSecret or secret" -}}
 {{- end -}}
@@ -61,10 +58,83 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A monitor gets past the door that web.config makes: (dict "root" $ "monitor" NAME). */}}
+{{/* Flags, each with the values by which all objects of the chart know of it. */}}
+{{- define "transcoding-exporter.flags" -}}
+--config.file: config
+--storage.path: config.storage.url or persistence
+--shard: sharding.replicas
+--total-shards: sharding.replicas
+--web.listen-address: service.port
+--web.config.file: web.config or web.existingSecret
+--web.telemetry-path: web.telemetryPath
+--web.external-url: web.externalUrl
+--web.route-prefix: web.routePrefix
+--web.enable-lifecycle: web.enableLifecycle
+--web.enable-admin-api: web.enableAdminApi
+--log.level: log.level
+--log.format: log.format
+{{- end -}}
+
+{{/* What an argument or a variable says, the pods do, and no other object of the chart knows. */}}
+{{- define "transcoding-exporter.validateFlags" -}}
+{{- $flags := include "transcoding-exporter.flags" . | fromYaml -}}
+{{/* No value is for a file of one's own, nor for an address behind another container that has the port. */}}
+{{- $free := empty .Values.config | ternary (list "--config.file" "--web.listen-address") (list "--web.listen-address") -}}
+{{- range $index, $arg := .Values.extraArgs -}}
+{{- $flag := splitList "=" $arg | first -}}
+{{- if and (hasKey $flags $flag) (not (has $flag $free)) -}}
+{{- fail (printf "extraArgs[%d]: %s is for the chart to give; leave it out, and set %s" $index $flag (get $flags $flag)) -}}
+{{- end -}}
+{{- end -}}
+{{- $variables := dict -}}
+{{- range $flag, $_ := $flags -}}
+{{- $_ := set $variables (printf "TRANSCODING_EXPORTER_%s" (trimPrefix "--" $flag | replace "." "_" | replace "-" "_" | upper)) $flag -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range $index, $variable := .Values.extraEnv -}}
+{{- $name := toString $variable.name -}}
+{{- if hasKey $variables $name -}}
+{{- $flag := get $variables $name -}}
+{{- fail (printf "extraEnv[%d]: %s stands for %s, which is for the chart to give; leave it out, and set %s" $index $name $flag (get $flags $flag)) -}}
+{{- end -}}
+{{- if has $name $names -}}
+{{- fail (printf "extraEnv[%d]: %s is given twice; keep one of them" $index $name) -}}
+{{- end -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What stands in the value secret is read. */}}
+{{- define "transcoding-exporter.validateSecret" -}}
+{{- $secret := .Values.secret | default dict -}}
+{{- if hasKey $secret "config.yml" -}}
+{{- fail "secret: its key config.yml would not be read, for the exporter's file of that name is made of config; write there what it says" -}}
+{{- end -}}
+{{- $makes := or (hasKey $secret "LIVEPEER_API_KEY") (hasKey $secret "QENCODE_TASK_TOKENS") -}}
+{{- if and $secret (not (or $makes .Values.config .Values.extraEnvFrom .Values.extraVolumes)) -}}
+{{- fail "secret: without config, only its keys LIVEPEER_API_KEY and QENCODE_TASK_TOKENS are read, and it has neither; say in config what to watch" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Milliseconds of a duration as Prometheus writes one. */}}
+{{- define "transcoding-exporter.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 "w" 604800000 "y" 31536000000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+[a-z]+" . -1 -}}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" . | int64) (get $units (regexFind "[a-z]+" .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
+{{/* A monitor is one that Prometheus Operator takes, and gets past the door that web.config makes: (dict "root" $ "monitor" NAME). */}}
 {{- define "transcoding-exporter.validateMonitor" -}}
 {{- $web := .root.Values.web.config | default dict -}}
 {{- $given := index .root.Values .monitor -}}
+{{- if and $given.interval $given.scrapeTimeout -}}
+{{- if gt (include "transcoding-exporter.milliseconds" $given.scrapeTimeout | int64) (include "transcoding-exporter.milliseconds" $given.interval | int64) -}}
+{{- fail (printf "%s.scrapeTimeout: %s is longer than the interval of %s, and Prometheus Operator would leave the monitor out; shorten it" .monitor $given.scrapeTimeout $given.interval) -}}
+{{- end -}}
+{{- end -}}
 {{- $tls := $given.tlsConfig | default dict -}}
 {{- $encrypted := $given.scheme | default (include "transcoding-exporter.scheme" .root) | eq "https" -}}
 {{- if and $encrypted (hasKey $web "tls_server_config") (not (or $tls.serverName $tls.insecureSkipVerify)) -}}
@@ -100,13 +170,13 @@
 {{- end -}}
 {{- end -}}
 {{- $variable := $account.api_key_env -}}
-{{- if and $variable $root.Values.secret (not (hasKey $root.Values.secret $variable)) -}}
+{{- if and $variable (not $root.Values.existingSecret) (not (hasKey ($root.Values.secret | default dict) $variable)) -}}
 {{- $set := list -}}
 {{- range $root.Values.extraEnv -}}
 {{- $set = append $set .name -}}
 {{- end -}}
 {{- if not (or (has $variable $set) $root.Values.extraEnvFrom) -}}
-{{- fail (printf "%s.api_key_env: the value secret has no key %s" $place $variable) -}}
+{{- fail (printf "%s.api_key_env: there is no variable %s; make it a key of a Secret and name that by existingSecret, or of the value secret" $place $variable) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 import structlog
@@ -22,25 +22,42 @@ from benchmarks.scale import FULL, SMOKE, Scale
 from benchmarks.table import HEAD, line
 from exporter import __version__
 
-PARTS: Final[Mapping[str, Callable[[Scale], Iterator[Figure]]]] = {
-    "a": rendering.measure,
-    "b": steady.measure,
-    "c": plain.measure,
-    "d": memory.measure,
-    "e": startup.measure,
-    "f": crowd.measure,
-    "g": ledger.measure,
-    "gzip": packing.measure,
-    "load": carrying.measure,
+
+class Part(NamedTuple):
+    """A part of a run."""
+
+    what: str
+    measure: Callable[[Scale], Iterator[Figure]]
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    "a": Part("text of a scrape; theirs: prometheus_client, of the same samples", rendering.measure),
+    "b": Part("a scrape that polls; theirs: with a tenth of the tracked tasks", steady.measure),
+    "c": Part("first and later scrapes; theirs: benchmarks/plain_exporter.py", plain.measure),
+    "d": Part("memory of a tracked task", memory.measure),
+    "e": Part("start-up and imports", startup.measure),
+    "f": Part("50 scrapes a second from 8 clients", crowd.measure),
+    "g": Part("commits of the ledger; theirs: the whole poll", ledger.measure),
+    "gzip": Part("libraries for gzip; theirs: zlib", packing.measure),
+    "load": Part("what one exporter carries, for docs/scaling.md; not with --smoke", carrying.measure),
 }
+
+LEGEND: Final = (
+    "Ours and theirs are medians, the ratio is that of the pairs: how many times better ours is (≥), or how"
+    "\nmany times as much it needs (<). A line without a bar promises nothing."
+)
 
 RESULTS: Final = Path(__file__).with_name("results.json")
 
 
-@click.command()
+@click.command(epilog="\b\nParts:\n" + "\n".join(f"  {name:<4}  {part.what}" for name, part in PARTS.items()))
 @click.option("--smoke", is_flag=True, help="Under a minute; fails only if a bar is missed by half.")
 @click.option(
-    "--json", "path", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go."
+    "--json",
+    "path",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    help="Where the figures go, instead of benchmarks/results.json.",
 )
 @click.option("--part", "parts", type=click.Choice(list(PARTS)), multiple=True, help="Only these; else all.")
 def main(*, smoke: bool, path: Path, parts: Sequence[str]) -> None:
@@ -55,10 +72,12 @@ def main(*, smoke: bool, path: Path, parts: Sequence[str]) -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()), HEAD, sep="\n", flush=True)
     figures = []
     for part in parts or PARTS:
-        for figure in PARTS[part](scale):
+        for figure in PARTS[part].measure(scale):
             print(line(figure), flush=True)
             figures.append(figure)
-    print(plain.remark())
+        if part == "c":
+            print(plain.remark())
+    print(LEGEND)
     path.write_text(
         json.dumps({**about, "figures": [_record(figure) for figure in figures]}, indent=2) + "\n"
     )

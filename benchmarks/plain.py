@@ -21,7 +21,7 @@ TRACKED: Final = 10_000
 ACTIVE: Final = 200
 CHANGING: Final = 50
 
-WITHOUT: Final = "json_exporter: not compared, "
+WITHOUT: Final = "prometheus-community/json_exporter: not compared, "
 """How the remark begins; the other half says why."""
 
 _NO_BARS: Final = dict.fromkeys(UNITS, at_least())

@@ -184,6 +184,10 @@ class Url(Scalar[str]):
             raise InvalidValueError(
                 "not an absolute http or https URL", "write it like https://example.com/path"
             )
+        if not _has_port(parts):
+            raise InvalidValueError(
+                "the URL has no port from 1 to 65535", "mend what follows the colon, or remove it"
+            )
         if "@" in parts.netloc:
             raise InvalidValueError("the URL holds a user name or a password", "remove the part before the @")
         if "#" in text:
@@ -205,11 +209,17 @@ def _split(text: str) -> SplitResult | None:
     if not re.fullmatch(r"[!-\[\]-~]+", text):
         return None
     try:
-        parts = urlsplit(text)
-        _ = parts.port
+        return urlsplit(text)
     except ValueError:
         return None
-    return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, if there is any."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_host(host: str) -> bool:
@@ -280,6 +290,8 @@ class DatabaseUrl(Scalar[str]):
 
     def parse(self, text: str, outside: Outside) -> str:
         """Return the URL with its driver; a relative path of SQLite starts from the working folder."""
+        if not text.isprintable():
+            raise InvalidValueError("the URL holds characters that can't be seen", "remove them")
         scheme, found, rest = text.partition("://")
         if found and scheme == "memory" and not rest:
             return text

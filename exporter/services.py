@@ -19,9 +19,9 @@ from exporter.providers.qencode_roster import Roster
 from exporter.providers.service import ApiError, Service
 from exporter.providers.transport import Transport
 from exporter.sharding import Shard, Share, token_key
+from exporter.tracking.past import NO_PAST
 from exporter.tracking.token_labels import Labels
 from exporter.tracking.tokens import (
-    NO_PAST,
     FileSource,
     FixedSource,
     GivenSource,

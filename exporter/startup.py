@@ -106,7 +106,8 @@ def _warn_of_clear_text(config: "Config") -> None:
     from exporter.config_values import in_clear
 
     for account in config.qencode:
-        if in_clear(account.base_url):
-            structlog.get_logger().warning(
-                "tokens travel in clear text; use https", account=f"qencode/{account.name}", key="base_url"
-            )
+        for key in ("base_url", "task_tokens_http"):
+            if in_clear(getattr(account, key) or ""):
+                structlog.get_logger().warning(
+                    "tokens travel in clear text; use https", account=f"qencode/{account.name}", key=key
+                )

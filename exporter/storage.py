@@ -36,14 +36,7 @@ def open_ledger(
     from exporter.tracking.set_aside import SetAside
 
     path = database.path
-    if path is None and not shard.alone:
-        raise UnusableError(
-            Obstacle(
-                "storage.url names one database for all shards, which would overwrite each other's counters:"
-                " each needs a file of its own"
-            )
-        )
-    if path and (obstacle := obstacle_in(path)) and not obstacle.here:
+    if (obstacle := _obstacle_to(database, shard)) and not obstacle.here:
         raise UnusableError(obstacle)
     try:
         ledger = DatabaseLedger(database, clock, telemetry.ledger_degraded)
@@ -66,8 +59,8 @@ def open_ledger(
     return ledger, claim
 
 
-def obstacle_to(url: str) -> Obstacle | None:
-    """Return what keeps the ledger from being where a URL says; None if nothing is seen to.
+def obstacle_to(url: str, shard: Shard = ALONE) -> Obstacle | None:
+    """Return what keeps the ledger of a shard from being where a URL says; None if nothing is seen to.
 
     Nothing is opened or changed to find out, and no server is asked.
     """
@@ -75,7 +68,18 @@ def obstacle_to(url: str) -> Obstacle | None:
         database = _database(url)
     except UnusableError as error:
         return error.obstacle
-    return obstacle_in(database.path) if database and database.path else None
+    return _obstacle_to(database, shard) if database else None
+
+
+def _obstacle_to(database: "Database", shard: Shard) -> Obstacle | None:
+    if database.path:
+        return obstacle_in(database.path)
+    if shard.alone:
+        return None
+    return Obstacle(
+        "one database is named for all shards, which would overwrite each other's counters: each needs a file"
+        " of its own"
+    )
 
 
 def _database(url: str) -> "Database | None":
@@ -96,7 +100,7 @@ def _database(url: str) -> "Database | None":
             "install it where the exporter serves (pip install 'transcoding-exporter[postgresql]')",
             here=True,
         )
-    except (ArgumentError, ValueError):
+    except (ArgumentError, ValueError, TypeError):
         # Its words could hold a part of the URL, and that a password.
         obstacle = Obstacle("the URL can't be understood", "write special characters in storage.url like %40")
     raise UnusableError(obstacle)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from exporter.flags import config_option, storage_option, web_options
-from exporter.startup import ledger_url
+from exporter.flags import config_option, shard_options, storage_option, web_options
+from exporter.startup import ledger_url, the_shard
 
 if TYPE_CHECKING:
     from exporter.commands.checking import Checked
@@ -21,11 +21,14 @@ _ACCOUNTS: Final = ("LIVEPEER_API_KEY", "QENCODE_TASK_TOKENS")
 @click.command("check-config")
 @config_option
 @storage_option
+@shard_options
 @web_options
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 def check_config(
     config_file: Path | None,
     storage_path: str | None,
+    shard: int | None,
+    total_shards: int,
     web_config_file: Path | None,
     file: Path | None,
     **_: Any,
@@ -40,11 +43,12 @@ def check_config(
         raise click.UsageError("the file is named twice: by --config.file and as an argument")
     from exporter.commands.checking import check, check_ledger
 
+    part = the_shard(shard, total_shards)
     found = []
     if file or config_file or not web_config_file or any(map(os.environ.get, _ACCOUNTS)):
-        found.append(check(file or config_file, os.environ, ledger=storage_path is None))
+        found.append(check(file or config_file, os.environ, part, ledger=storage_path is None))
     if storage_path is not None:
-        found.append(check_ledger(ledger_url(storage_path)))
+        found.append(check_ledger(ledger_url(storage_path), part))
     if web_config_file:
         found.append(_check_web(web_config_file))
     for line in (str(each) for one in found for each in (*one.mistakes, *one.notes)):

@@ -15,6 +15,7 @@ from exporter.config import Config, ConfigError, Mistake, QencodeConfig, load
 from exporter.config_values import in_clear
 from exporter.providers.qencode_masters import is_allowed
 from exporter.schema import InvalidValueError
+from exporter.sharding import ALONE, Shard
 from exporter.storage import obstacle_to
 
 _PLACE: Final = "--storage.path"
@@ -36,28 +37,30 @@ class Checked:
     accounts: Sequence[str] = ()
 
 
-def check(path: Path | None, environ: Mapping[str, str], *, ledger: bool = True) -> Checked:
+def check(
+    path: Path | None, environ: Mapping[str, str], shard: Shard = ALONE, *, ledger: bool = True
+) -> Checked:
     """Check a configuration, the files of tokens that it names and, if wanted, where its ledger is to be.
 
     See `load` for what it is read from.
     """
-    files, place = TokenFiles(), _Place()
+    files, place = TokenFiles(), _Place(shard)
     try:
         config = load(path, environ, files.look_into, place.look_at if ledger else _look_away)
     except ConfigError as error:
         return Checked((*error.mistakes, *files.mistakes), place.notes)
     found = Checked()
     if ledger and not place.looked:
-        found = check_ledger(config.storage.url, *([str(path), "storage.url"] if path else [_PLACE]))
+        found = check_ledger(config.storage.url, shard, *([str(path), "storage.url"] if path else [_PLACE]))
     if mistakes := (*files.mistakes, *found.mistakes):
         return Checked(mistakes)
     notes = [note for account in config.qencode for note in _notes(account)]
     return Checked((), [*place.notes, *found.notes, *notes], _accounts(config, files))
 
 
-def check_ledger(url: str, where: str = _PLACE, key: str = "") -> Checked:
+def check_ledger(url: str, shard: Shard = ALONE, where: str = _PLACE, key: str = "") -> Checked:
     """Check where the ledger is to be, other than by a line of a configuration."""
-    obstacle = obstacle_to(url)
+    obstacle = obstacle_to(url, shard)
     if obstacle is None:
         return Checked()
     mistake = Mistake(where, None, key, obstacle.problem, obstacle.advice)
@@ -76,15 +79,16 @@ class _Place:
         notes: What stands in the way here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Shard) -> None:
         """Look at nothing yet."""
+        self._shard = shard
         self.looked = False
         self.notes: list[str] = []
 
     def look_at(self, url: str) -> None:
         """Take up what stands in the way here; raises InvalidValueError if it does so everywhere."""
         self.looked = True
-        obstacle = obstacle_to(url)
+        obstacle = obstacle_to(url, self._shard)
         if obstacle and not obstacle.here:
             raise InvalidValueError(obstacle.problem, obstacle.advice)
         if obstacle:
@@ -114,8 +118,10 @@ def _notes(account: QencodeConfig) -> Iterator[str]:
             f"note: qencode/{account.name}: {url.hostname} of base_url is not in allowed_hosts,"
             " so a status_url of that host is ignored; add it, unless the answers name other hosts"
         )
-    if in_clear(account.base_url):
-        yield (
-            f"note: qencode/{account.name}: the tokens travel in clear text to {url.hostname} of base_url;"
-            " use https, unless all of the way is yours"
-        )
+    for key, way in (("base_url", "to"), ("task_tokens_http", "from")):
+        other = urlsplit(getattr(account, key) or "")
+        if in_clear(other.geturl()):
+            yield (
+                f"note: qencode/{account.name}: the tokens travel in clear text {way} {other.hostname} of"
+                f" {key}; use https, unless all of the way is yours"
+            )

@@ -17,6 +17,7 @@ import structlog
 import yaml
 
 from exporter.model import Account, Clock
+from exporter.tracking.past import NO_PAST, Past
 from exporter.tracking.token_labels import Labels, custom_labels, is_token
 
 REFRESH_INTERVAL: Final = 10.0
@@ -40,21 +41,6 @@ class WatchedToken(NamedTuple):
 
     since: float
     labels: tuple[tuple[str, str], ...] = ()
-
-
-class Past(NamedTuple):
-    """Since when what is watched on has been watched (steady seconds).
-
-    Attributes:
-        tokens: By token.
-        sources: By the name of a source that has not answered yet: since when its tokens count as watched.
-    """
-
-    tokens: Mapping[str, float] = MappingProxyType({})
-    sources: Mapping[str, float] = MappingProxyType({})
-
-
-NO_PAST: Final = Past()
 
 
 class SourceError(Exception):
@@ -246,7 +232,7 @@ class Tokens:
         self._clock = clock
         self._begun = begun
         self._owns = owns
-        self._past = past
+        self._past = past.of(self.sources)
         self._lists: dict[str, Mapping[str, Labels]] = {}
         self._since: dict[str, float] = {}
         self._failures: dict[str, str] = {}

@@ -72,6 +72,11 @@ def parse_address(text: str) -> Address:
     if not match:
         raise InvalidAddressError(f"{text!r} is not an address; {_HINT}")
     host, port = match.groups()
+    try:
+        # As the resolver does: it has no better word for a name that is none than UnicodeError.
+        host.encode("idna")
+    except UnicodeError:
+        raise InvalidAddressError(f"{text!r} has no name of a host; {_HINT}") from None
     if not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
         raise InvalidAddressError(f"{text!r} has no port from 0 to {_MAX_PORT}; {_HINT}")
     return TcpAddress(host.strip("[]"), int(port))

@@ -562,6 +562,37 @@ def test_given_a_mistake_when_run_then_it_is_told_in_words(arguments: tuple[str,
     assert "listening" not in result.stderr
 
 
+@pytest.mark.parametrize("host", ["a..b", ".", f"{'x' * 64}.example", f"{'ß' * 60}.example"])
+@pytest.mark.parametrize("command", ["check-config", "serve"])
+def test_given_a_host_that_can_be_no_name_then_it_is_refused_by_both(command: str, host: str) -> None:
+    refused = call(command, f"--web.listen-address={host}:0", QENCODE_TASK_TOKENS="a")
+
+    assert (refused.status, refused.stdout) == (2, "")
+    assert f"'{host}:0' has no name of a host; write it like :10477" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite:///x\\0y.db", "the URL holds characters that can't be seen; remove them"),
+        ("sqlite:///l.db?timeout=1&timeout=2", "the URL can't be understood"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [("check-config",), ("serve", "--web.listen-address=127.0.0.1:0", "--config.file")]
+)
+def test_given_a_database_url_that_is_none_then_it_is_refused_by_both(
+    tmp_path: Path, command: tuple[str, ...], url: str, words: str
+) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(f'{{qencode: [{{name: vod, task_tokens: [a]}}], storage: {{url: "{url}"}}}}')
+
+    refused = call(*command, str(path))
+    assert refused.status == 1
+    assert words in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 @pytest.mark.parametrize("port", ["99999", "65536", "-1", "http", "", "٣", "9" * 5000])
 @pytest.mark.parametrize("host", ["", "127.0.0.1", "[::1]"])
 def test_given_a_port_that_is_none_when_checked_then_it_is_refused(host: str, port: str) -> None:

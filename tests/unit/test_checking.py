@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.commands.checking import Checked, check
+from exporter.sharding import Shard
 from exporter.tracking.token_labels import custom_labels, is_token
 from exporter.tracking.tokens import FileSource
 
@@ -452,6 +453,34 @@ def test_given_a_base_url_to_which_tokens_travel_in_clear_text_then_that_is_note
     )
     assert found.accounts == ["qencode/vod (1 token)"]
     assert [one for one in found.notes if "clear" in one] == [note] * noted
+
+
+@pytest.mark.parametrize(
+    ("url", "noted"), [("http://tokens.example/list?team=a", True), ("https://tokens.example/list", False)]
+)
+def test_given_tokens_that_come_over_http_in_clear_text_then_that_is_noted(
+    tmp_path: Path, url: str, noted: bool
+) -> None:
+    found = checked(tmp_path, f"qencode: [{{name: vod, task_tokens_http: '{url}'}}]")
+
+    note = (
+        "note: qencode/vod: the tokens travel in clear text from tokens.example of task_tokens_http; "
+        "use https, unless all of the way is yours"
+    )
+    assert found.notes == [note] * noted
+
+
+@pytest.mark.parametrize("shard", [Shard(0, 2), Shard(1, 2)])
+def test_given_one_database_for_all_shards_then_that_is_a_mistake(tmp_path: Path, shard: Shard) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text("livepeer: [{name: studio, api_key: k}]\nstorage: {url: 'postgresql://user@host/name'}\n")
+
+    (mistake,) = check(path, {}, shard).mistakes
+    assert str(mistake) == (
+        f"{path}:2: storage.url: one database is named for all shards, which would overwrite each other's "
+        "counters: each needs a file of its own; name another file"
+    )
+    assert check(path, {}).mistakes == ()
 
 
 def test_given_no_file_then_the_environment_is_checked() -> None:

@@ -146,8 +146,6 @@ def test_a_base_url_loses_its_trailing_slash(text: str, url: str) -> None:
         "https://:443",
         "https:example.com",
         "https://exa mple.com",
-        "https://example.com:port",
-        "https://example.com:99999",
         "https://[::1",
         "https://[nowhere]",
         "https://.example.com",
@@ -158,6 +156,13 @@ def test_a_base_url_loses_its_trailing_slash(text: str, url: str) -> None:
 )
 def test_anything_else_is_not_a_url(text: str) -> None:
     assert refusal(Url(), text) == "not an absolute http or https URL; write it like https://example.com/path"
+
+
+@pytest.mark.parametrize("port", ["port", "99999", "65536", "0", "-1"])
+def test_a_url_with_a_port_that_is_none_is_told_apart(port: str) -> None:
+    assert refusal(Url(), f"https://example.com:{port}/api") == (
+        "the URL has no port from 1 to 65535; mend what follows the colon, or remove it"
+    )
 
 
 @pytest.mark.parametrize(

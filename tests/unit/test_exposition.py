@@ -6,7 +6,7 @@ import re
 import sys
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -428,7 +428,7 @@ A, B, C = (task(name) for name in "abc")
 
 
 FAILED = Count(Tally.FAILURES, ("transcode", "drm"))
-FIRST = Snapshot(VOD, NOW, (A, B), {FAILED: 2.0}, {FAILED: Exemplar("a", 1.0, NOW)})
+FIRST = Snapshot(VOD, NOW, (A, B), {FAILED: 2.0}, {FAILED: Exemplar("a", 1.25, NOW)})
 SECOND = Snapshot(STRANGE, NOW, (task("a", progress=0.5), C), {}, {})
 WHOLE = Picture((FIRST, SECOND), View(stall_after=STALLED, buckets=SMALL))
 
@@ -582,9 +582,10 @@ def test_given_time_passes_in_which_nothing_changes_when_scraped_then_nothing_is
     picture = a_picture(A, task("b", changed=0.0), task("c", changed=NOW + seconds))
     desk = Desk(seen_at(NOW + seconds, picture))
     before = pieces(desk)
+    at_once = pieces(desk)
     desk.show(seen_at(NOW + seconds + 4.9, picture))
 
-    assert pieces(desk) == before
+    assert at_once == pieces(desk) == before
 
 
 def test_given_one_task_got_on_when_scraped_then_only_what_says_otherwise_is_another_piece() -> None:
@@ -689,8 +690,9 @@ EARLIER = a_picture(SLOW, GONE, at=NOW + 4.9)
     ],
     ids=["came", "changed and went", "clock", "labels", "fleet only", "became stalled", "account went"],
 )
+@pytest.mark.parametrize("scraped", [0, 1])
 def test_given_a_scrape_that_is_overtaken_by_one_with_a_later_picture_then_each_shows_its_own(
-    later: Picture,
+    later: Picture, scraped: int
 ) -> None:
     texts = []
 
@@ -699,8 +701,14 @@ def test_given_a_scrape_that_is_overtaken_by_one_with_a_later_picture_then_each_
         texts.append(rendered(exposition))
         return EARLIER
 
-    turns = iter((overtaken, lambda: later, lambda: EARLIER, lambda: later))
+    def showing(picture: Picture) -> Callable[[], Picture]:
+        return lambda: picture
+
+    # Of a picture that was scraped before, nothing is to be made.
+    turns = iter((*[showing(EARLIER)] * scraped, overtaken, showing(later), showing(EARLIER), showing(later)))
     exposition = Exposition(lambda: next(turns)(), OTHERS)
+    for _ in range(scraped):
+        rendered(exposition)
     texts.extend(rendered(exposition) for _ in range(3))
 
     for text, picture in zip(texts, (later, EARLIER, EARLIER, later), strict=True):

@@ -12,6 +12,7 @@ from exporter.config_values import Token
 from exporter.model import Account, Provider
 from exporter.schema import InvalidValueError, Outside
 from exporter.simulator import SimulatedClock
+from exporter.tracking.past import Past
 from exporter.tracking.token_labels import Labels, custom_labels, is_token
 from exporter.tracking.tokens import (
     REFRESH_INTERVAL,
@@ -20,7 +21,6 @@ from exporter.tracking.tokens import (
     FormatError,
     GivenSource,
     HttpSource,
-    Past,
     Source,
     SourceError,
     Tokens,
@@ -204,6 +204,35 @@ def test_given_a_token_that_comes_back_after_a_reload_then_it_is_watched_since_i
     clock.simulated.advance(60)
 
     assert since(after) == {"a": START + 120}
+
+
+def test_given_a_source_that_never_answered_and_is_mended_into_another_kind_then_its_tokens_are_history(
+    clock: DrivenClock,
+) -> None:
+    before = watch(clock, ScriptedSource("fixed", ["a"]), ScriptedSource("file", SourceError("no such file")))
+    before.current()
+    clock.simulated.advance(60)
+    # It fails at first, and another reload comes.
+    mended = watch_on(
+        clock, before, ScriptedSource("fixed", ["a"]), ScriptedSource("http", SourceError("HTTP 500"))
+    )
+    mended.current()
+    clock.simulated.advance(60)
+    after = watch_on(clock, mended, ScriptedSource("fixed", ["a"]), ScriptedSource("http", ["b"], ["b", "c"]))
+
+    assert since(after) == {"a": START, "b": START}
+    clock.simulated.advance(60)
+    assert since(after) == {"a": START, "b": START, "c": START + 180}
+
+
+def test_given_a_source_that_had_answered_and_is_gone_then_what_another_one_brings_is_new(
+    clock: DrivenClock,
+) -> None:
+    before = watch(clock, ScriptedSource("file", ["a"]))
+    before.current()
+    clock.simulated.advance(60)
+
+    assert since(watch_on(clock, before, ScriptedSource("http", ["a", "b"]))) == {"a": START, "b": START + 60}
 
 
 def test_once_all_sources_have_answered_nothing_is_kept_of_tokens_that_left(clock: DrivenClock) -> None:

@@ -153,10 +153,10 @@ class Knowledge:
         self._position = position
         for task_id, packed in tasks.items():
             if packed.ended is None:
-                if task := unpack(packed):
+                if task := unpack(task_id, packed):
                     self._active[task_id] = _past(task, now)
             elif now - packed.ended < retention:
-                if task := unpack(packed):
+                if task := unpack(task_id, packed):
                     self._recent[task_id] = _past(task, now)
             else:
                 self._ended[task_id] = packed
@@ -181,7 +181,7 @@ class Knowledge:
         if task := self._active.get(task_id) or self._recent.get(task_id):
             return task
         packed = self._ended.get(task_id)
-        return None if packed is None else unpack(packed)
+        return None if packed is None else unpack(task_id, packed)
 
     def ended_before(self, moment: float, most: int) -> tuple[str, ...]:
         """Return at most so many tasks that ended before a moment (steady seconds), the oldest first."""

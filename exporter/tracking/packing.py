@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from exporter.model import Task
+from exporter.tracking.token_labels import custom_labels
 
 _log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
@@ -24,10 +25,14 @@ def pack(task: Task) -> PackedTask:
     return PackedTask(task.ended, _encode(task))
 
 
-def unpack(packed: PackedTask) -> Task | None:
+def unpack(task_id: str, packed: PackedTask) -> Task | None:
     """Unpack a task; None if its bytes have changed where they were stored: the others are worth more."""
     try:
-        return _decode(packed.body)
+        task = _decode(packed.body)
+        labels = task.seen.labels
+        if task.id != task_id or (labels and labels != custom_labels(dict(labels))):
+            raise msgspec.ValidationError("its id or its labels are not those that were stored")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         _log.warning("a stored task can't be read, it is forgotten", error=str(error))
         return None
+    return task

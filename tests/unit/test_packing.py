@@ -19,12 +19,13 @@ SEEN = Observation(
     scheduled=3.0,
     updated=4.0,
     finished=5.0,
+    labels=(("customer", "acme"), ("team", "vod")),
 )
 TASK = Task(SEEN, retries=1, changed=6.0, ended=7.0)
 
 
 def test_given_a_task_that_was_packed_when_unpacked_then_it_is_the_same() -> None:
-    assert unpack(pack(TASK)) == TASK
+    assert unpack("t", pack(TASK)) == TASK
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,17 @@ def test_given_a_time_or_a_progress_that_is_no_finite_number_when_unpacked_then_
     where[name] = "here"
     changed = json.dumps(body).replace('"here"', number)
 
-    assert unpack(PackedTask(7.0, changed.encode())) is None
+    assert unpack("t", PackedTask(7.0, changed.encode())) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [('"t"', '"u"'), ("customer", "custo%er"), ("customer", "2ustomer"), ("customer", "xustomer")],
+)
+def test_given_an_id_or_a_label_of_which_a_bit_has_flipped_when_unpacked_then_the_task_is_forgotten(
+    word: str, other: str
+) -> None:
+    body = pack(TASK).body.decode()
+    assert body.count(word) == 1
+
+    assert unpack("t", PackedTask(7.0, body.replace(word, other).encode())) is None

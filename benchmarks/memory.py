@@ -9,8 +9,9 @@ whatever else is there once.
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -29,10 +30,12 @@ FEW: Final = 1_000
 """Tasks of the exporter with which the others are compared."""
 
 _PATIENCE: Final = 300
+_READINGS: Final = 3
 
 _LOOK: Final = """
 import gc, re, sys
 from pathlib import Path
+from statistics import median
 from exporter.assembly import Exporter
 from exporter.config import load
 
@@ -52,17 +55,22 @@ def measure(scale: Scale) -> Iterator[Figure]:
             few = _remembering(account, FEW, provider.addresses)
             for number in scale.tracked[1:]:
                 many = _remembering(account, number, provider.addresses)
-                yield _figure(f"{account.provider}, {number:,} from the ledger", few, many, number)
-    few = _reading(FEW)
+                yield _figure(f"{account.provider}, {number:,} from the ledger", few, [many], number)
+    few = median(_readings(FEW))
     for number in scale.tracked[1:]:
-        yield _figure(f"{STUDIO.provider}, {number:,} just read", few, _reading(number), number)
+        yield _figure(f"{STUDIO.provider}, {number:,} just read", few, _readings(number), number)
     yield alone("d", "resident memory without a task", Unit.BYTES, [_reading(0)])
 
 
-def _figure(what: str, few: float, many: float, number: int) -> Figure:
+def _figure(what: str, few: float, many: Sequence[float], number: int) -> Figure:
     """Return the line for so many tasks, from the resident memory with few and with them."""
-    bytes_ = (many - few) / (number - FEW)
-    return alone("d", f"memory of an ended task, {what}", Unit.BYTES, [bytes_], below(LIMIT))
+    bytes_ = [(one - few) / (number - FEW) for one in many]
+    return alone("d", f"memory of an ended task, {what}", Unit.BYTES, bytes_, below(LIMIT))
+
+
+def _readings(number: int) -> Sequence[float]:
+    """Read several times: which thread's memory a page came into is a matter of luck, up to 2 MB."""
+    return [_reading(number) for _ in range(_READINGS)]
 
 
 def _remembering(account: Account, number: int, addresses: Addresses) -> float:

@@ -97,7 +97,7 @@ def bar(task: TaskRecord, width: int, signs: Signs) -> Text:
 
 
 def reason(task: TaskRecord) -> str:
-    """Return why a task failed; empty if the provider said nothing."""
+    """Return why a task, or its last attempt, failed; empty if the provider said nothing."""
     return ": ".join(visible(part) for part in (task.reason or "", task.message) if part)
 
 
@@ -230,14 +230,15 @@ def _cells(task: TaskRecord, now: datetime, signs: Signs) -> dict[Column, Text]:
 
 
 def _progress(task: TaskRecord, width: int, signs: Signs) -> Text:
-    """Return how far a task is; of one that failed, why."""
+    """Return how far a task is; of one that failed, why, and of one that waits to be tried again, too."""
     if task.state is State.FAILED:
         return Text(reason(task), colour(task))
     wordy = width >= _WORDY
     # All bars are of one length, whether the word follows or not.
     text = bar(task, width - len(_STALLED) - 1 if wordy else width, signs)
-    if task.stalled and not text:
-        return Text(_STALLED, STALLED)
+    if not text:
+        words = ": ".join(filter(None, (_STALLED if task.stalled else "", reason(task))))
+        return Text(words, STALLED if task.stalled else colour(task))
     return text.append(f" {_STALLED}", STALLED) if task.stalled and wordy else text
 
 

@@ -313,6 +313,31 @@ def test_given_progress_when_drawn_then_the_bar_is_as_long(progress: float, show
     assert bar(a_task(progress=progress), 15, UNICODE).plain == shown
 
 
+@pytest.mark.parametrize(
+    ("stalled", "message", "end"),
+    [
+        (False, "upload failed: 403", "waiting   2m  upload failed: 403"),
+        (True, "upload failed: 403", "waiting   2m  stalled: upload failed: 403"),
+        (True, "", "waiting   2m  stalled"),
+        (False, "", "waiting   2m"),
+    ],
+)
+def test_given_a_task_that_waits_to_be_tried_again_when_drawn_then_one_sees_why(
+    stalled: bool, message: str, end: str
+) -> None:
+    waiting = a_task(
+        phase="waiting",
+        state=State.QUEUED,
+        progress=None,
+        message=message,
+        stalled=stalled,
+        changed=NOW - timedelta(minutes=2),
+    )
+
+    last = drawn(screen(a_look(waiting), framed(120)))[-1]
+    assert " ".join(last.split()).endswith(" ".join(end.split()))
+
+
 def test_given_an_encoding_without_signs_when_drawn_then_letters_stand_for_them() -> None:
     accounts = (DOWN, an_account(account="other", up=None, outcome=None))
     frame = Frame(120, None, ASCII, "somewhere", "Ctrl-C stops", "trouble")

@@ -35,7 +35,6 @@ _READINGS: Final = 3
 _LOOK: Final = """
 import gc, re, sys
 from pathlib import Path
-from statistics import median
 from exporter.assembly import Exporter
 from exporter.config import load
 
@@ -69,7 +68,7 @@ def _figure(what: str, few: float, many: Sequence[float], number: int) -> Figure
 
 
 def _readings(number: int) -> Sequence[float]:
-    """Read several times: which thread's memory a page came into is a matter of luck, up to 2 MB."""
+    """Read several times: one exporter in three takes 2 MB more than the others, nobody knows why."""
     return [_reading(number) for _ in range(_READINGS)]
 
 

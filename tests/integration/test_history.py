@@ -37,6 +37,10 @@ def alarming(exporter: Exporter) -> tuple[float, float]:
     return total(exporter, "transcoding_task_failure_info"), total(exporter, "transcoding_failed_tasks")
 
 
+def reload(exporter: Exporter, *accounts: QencodeConfig, poll: PollConfig = POLL) -> None:
+    exporter.reconfigure(Config(poll=poll, qencode=accounts, storage=StorageConfig(url="memory://")))
+
+
 @pytest.mark.parametrize("kind", ["memory", "ledger"])
 def test_given_tasks_that_failed_long_ago_when_first_scraped_then_none_counts_and_later_ones_do(
     simulator: Simulator, storage: str, kind: str
@@ -78,7 +82,7 @@ def test_given_jobs_that_failed_long_ago_when_a_mistake_is_mended_by_a_reload_th
         wrong = replace(right, base_url="http://127.0.0.1:9")
         with exporting(SystemClock(), wrong, poll=POLL) as exporter:
             exporter.refresh(10)
-            exporter.reconfigure(Config(poll=POLL, qencode=(right,), storage=StorageConfig(url="memory://")))
+            reload(exporter, right)
             exporter.refresh(10)
 
             assert total(exporter, "transcoding_tasks", state="failed") == 1
@@ -95,7 +99,7 @@ def test_given_a_job_that_was_not_answered_for_when_reloaded_then_it_is_history_
             exporter.refresh(10)
             assert total(exporter, "transcoding_tasks") == 1
             api.answering = lambda _: statuses(job=running, late=failed, new=failed)
-            exporter.reconfigure(Config(poll=POLL, qencode=(after,), storage=StorageConfig(url="memory://")))
+            reload(exporter, after)
             exporter.refresh(10)
 
             assert total(exporter, "transcoding_tasks", state="failed") == 2
@@ -110,9 +114,7 @@ def test_given_an_account_that_went_when_it_comes_again_then_its_tokens_are_watc
             exporter.refresh(10)
             api.answering = lambda _: statuses(late={"status": "error", "error": 1})
             for accounts in ((), (account,)):
-                exporter.reconfigure(
-                    Config(poll=POLL, qencode=accounts, storage=StorageConfig(url="memory://"))
-                )
+                reload(exporter, *accounts)
             exporter.refresh(10)
 
             assert failures(exporter) == 1
@@ -131,9 +133,7 @@ def test_given_a_discovery_that_was_down_when_reloaded_then_what_it_brings_is_hi
             assert total(exporter, "transcoding_tasks") == 1
             simulator.faults.clear()
             quicker = replace(POLL, concurrency=7)
-            exporter.reconfigure(
-                Config(poll=quicker, qencode=(account,), storage=StorageConfig(url="memory://"))
-            )
+            reload(exporter, account, poll=quicker)
             exporter.refresh(10)
 
             assert total(exporter, "transcoding_tasks", state="failed") == 1
@@ -150,7 +150,7 @@ def test_given_a_token_with_a_mistake_when_a_reload_mends_it_then_a_job_that_fai
         wrong, right = (qencode_config(simulator, one) for one in (f"{token}-", token))
         with exporting(SystemClock(), wrong, poll=POLL) as exporter:
             exporter.refresh(10)
-            exporter.reconfigure(Config(poll=POLL, qencode=(right,), storage=StorageConfig(url="memory://")))
+            reload(exporter, right)
             exporter.refresh(10)
 
             assert total(exporter, "transcoding_tasks", state="failed") == 1

@@ -4,6 +4,7 @@ import os
 import signal
 from typing import NamedTuple
 
+import structlog
 from click.testing import CliRunner
 
 from exporter.cli import main
@@ -19,8 +20,8 @@ class Called(NamedTuple):
 
 
 def call(*arguments: str, **variables: str) -> Called:
-    """Call the exporter as in a pipe; not for one that sets up the logs: a process has one set."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Call the exporter as in a pipe."""
+    before, logs = signal.getsignal(signal.SIGTERM), structlog.get_config()
     # What would configure the exporter is taken out.
     changed = dict.fromkeys(os.environ.keys() - environment().keys()) | variables
     try:
@@ -29,4 +30,6 @@ def call(*arguments: str, **variables: str) -> Called:
         )
     finally:
         signal.signal(signal.SIGTERM, before)
+        # Left as the command set them up, they would not tell the next tests what is of less importance.
+        structlog.configure(**logs)
     return Called(result.exit_code, result.stdout, result.stderr)

@@ -2,6 +2,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from exporter.simulator import SimulatedClock, Simulator
@@ -13,6 +14,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Tests don't time things: the machine may be busy.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def _same_logs() -> Iterator[None]:
+    """Name the test that leaves other logs behind, and not one that misses a line later on."""
+    before = structlog.get_config()
+    yield
+    assert structlog.get_config() == before
 
 
 @pytest.fixture

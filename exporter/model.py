@@ -4,11 +4,12 @@ A *provider* runs *tasks* for an *account*. Each answer of a provider yields *ob
 about one task at one moment. Times are seconds since the Unix epoch.
 """
 
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Annotated, Final, NamedTuple, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Provider(StrEnum):
@@ -141,8 +142,12 @@ class MediaKind(StrEnum):
     TEXT = "text"
 
 
-class Media(Struct, frozen=True, gc=False):
-    """Media of one kind that a task made.
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+"""A number that is one, as far as msgspec has decoded it."""
+
+
+class Media(Struct, frozen=True, array_like=True, gc=False):
+    """Media of one kind that a task made. Stored by place, too.
 
     Attributes:
         kind: What it is.
@@ -151,12 +156,12 @@ class Media(Struct, frozen=True, gc=False):
     """
 
     kind: MediaKind
-    seconds: float = 0.0
-    bytes: float = 0.0
+    seconds: Finite = 0.0
+    bytes: Finite = 0.0
 
 
-class Observation(Struct, frozen=True, omit_defaults=True):
-    """What one answer said about one task.
+class Observation(Struct, frozen=True, array_like=True):
+    """What one answer said about one task. It is stored by place: what is added goes to the end.
 
     Attributes:
         task: The provider's id of the task.
@@ -182,16 +187,16 @@ class Observation(Struct, frozen=True, omit_defaults=True):
     task_type: str
     phase: str
     state: State
-    dated: float
-    progress: float | None = None
+    dated: Finite
+    progress: Finite | None = None
     retries: int | None = None
     warnings: int = 0
     reason: FailureReason | None = None
     message: str = ""
-    created: float | None = None
-    scheduled: float | None = None
-    updated: float | None = None
-    finished: float | None = None
+    created: Finite | None = None
+    scheduled: Finite | None = None
+    updated: Finite | None = None
+    finished: Finite | None = None
     project: str = ""
     input_asset: str = ""
     output_asset: str = ""
@@ -205,8 +210,8 @@ class Observation(Struct, frozen=True, omit_defaults=True):
         return self.task_type == "upload" and self.phase == "pending"
 
 
-class Task(Struct, frozen=True, omit_defaults=True):
-    """What is known about one task: the newest observation, and what must outlive it.
+class Task(Struct, frozen=True, array_like=True):
+    """What is known about one task: the newest observation, and what must outlive it. Stored by place, too.
 
     The times are seconds of the exporter's steady clock, but for `begun` and `entered`: these are in the
     clock that dates the task, the provider's if it tells times, else the steady one.
@@ -223,10 +228,10 @@ class Task(Struct, frozen=True, omit_defaults=True):
 
     seen: Observation
     retries: int | None
-    changed: float
-    ended: float | None = None
-    begun: float | None = None
-    entered: float | None = None
+    changed: Finite
+    ended: Finite | None = None
+    begun: Finite | None = None
+    entered: Finite | None = None
     history: bool = False
 
     @property

@@ -15,7 +15,7 @@ from exporter.sharding import ALONE, Share, read_share
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
 from exporter.tracking.database_schema import ACCOUNTS, COUNTS, TASKS, TOKENS, bring_up_to_date
 from exporter.tracking.ledger import GivenToken
-from exporter.tracking.packing import PackedTask
+from exporter.tracking.packing import PackedTask, without_names
 from exporter.tracking.set_aside import COMPANIONS
 from exporter.tracking.tally import Count, Tally
 from exporter.tracking.upserts import Upserts
@@ -165,7 +165,7 @@ class Database:
             return StoredAccount(
                 opened=row.opened,
                 position=row.position,
-                tasks={task: PackedTask(ended, bytes(body)) for task, ended, body in tasks},
+                tasks={task: PackedTask(ended, without_names(bytes(body))) for task, ended, body in tasks},
                 counts={
                     Count(Tally(tally), tuple(json.loads(labels))): value for tally, labels, value in counts
                 },

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from exporter.tracking.database_error import NewerSchemaError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The version of the tables below. A newer one than this is refused, an older one is migrated."""
 
 MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
@@ -16,6 +16,8 @@ MIGRATIONS: Final[Mapping[int, tuple[str, ...]]] = {
         "ALTER TABLE accounts ADD COLUMN share TEXT NOT NULL DEFAULT '0/1'",
         "ALTER TABLE accounts ADD COLUMN adopted DOUBLE PRECISION",
     ),
+    # Bodies of tasks have no names any more. Those that have are read as long as they are there.
+    3: (),
 }
 """The statements that lead to a version from the one before; each runs on both databases."""
 

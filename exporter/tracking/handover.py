@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from exporter.model import Provider
 from exporter.sharding import Share
 from exporter.tracking.adoption import NONE, Adoption
@@ -57,26 +55,7 @@ def first_share(share: Share) -> Share:
 
 def held(tasks: Mapping[str, PackedTask], share: Share) -> Mapping[str, PackedTask]:
     """Return the tasks that are in a share."""
-    return {task: packed for task, packed in tasks.items() if share.holds(task, _task_type(packed))}
-
-
-class _Seen(msgspec.Struct):
-    task_type: str
-
-
-class _Typed(msgspec.Struct):
-    seen: _Seen
-
-
-_read = msgspec.json.Decoder(_Typed).decode
-
-
-def _task_type(packed: PackedTask) -> str:
-    try:
-        return _read(packed.body).seen.task_type
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        # Whoever needs it will find that it can't be read.
-        return ""
+    return {task: packed for task, packed in tasks.items() if share.holds(task, packed.task_type)}
 
 
 def _differ(share: Share, former: Share) -> bool:

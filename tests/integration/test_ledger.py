@@ -1,7 +1,6 @@
 """What is known survives: in SQLite and in PostgreSQL, a full disk and a damaged file included."""
 
 import contextlib
-import json
 import os
 import sqlite3
 import subprocess
@@ -12,6 +11,7 @@ from typing import ClassVar
 import pytest
 import sqlalchemy as sa
 import structlog
+from msgspec import msgpack
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics.telemetry import Telemetry
@@ -23,6 +23,7 @@ from exporter.tracking.database_error import DatabaseError, NewerSchemaError
 from exporter.tracking.database_ledger import RETRY_INTERVAL, DatabaseLedger
 from exporter.tracking.knowledge import Knowledge
 from exporter.tracking.ledger import GivenToken, Terms
+from exporter.tracking.packing import unpack
 from exporter.tracking.set_aside import SetAside
 from exporter.tracking.tally import DEFAULT_BUCKETS, Buckets, Count, Tally
 from exporter.tracking.tracker import Moment
@@ -809,8 +810,9 @@ def test_nothing_but_what_is_needed_is_in_the_file(tmp_path: Path, clock: Clock)
     watched.ledger.close()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         ((body,),) = connection.execute("SELECT body FROM tasks").fetchall()
-    assert set(json.loads(body)) == {"seen", "retries", "changed"}
-    assert set(json.loads(body)["seen"]) == {"task", "task_type", "phase", "state", "dated", "progress"}
+    (told, retries, _, ended, *_) = msgpack.decode(body)
+    assert (retries, ended) == (None, None)
+    assert [value for value in told if value] == ["a", "transcode", "encoding", "running", 2e9, 0.5]
 
 
 FIRST_SCHEMA = (
@@ -823,6 +825,20 @@ FIRST_SCHEMA = (
     "INSERT INTO accounts VALUES ('livepeer', 'studio', 1795294000.5, 1795294100.25)",
 )
 """As the exporter first made it; the tables that are missing have not changed since."""
+
+OLD_TASKS = (
+    (
+        "CREATE TABLE tasks (provider TEXT NOT NULL, account TEXT NOT NULL, task TEXT NOT NULL,"
+        " ended DOUBLE PRECISION, body {bytes} NOT NULL, PRIMARY KEY (provider, account, task))"
+    ),
+    "INSERT INTO tasks VALUES ('livepeer', 'studio', 'old', NULL, CAST('{task}' AS {bytes}))",
+)
+"""Until the second schema, a task was JSON with names."""
+
+OLD_TASK = (
+    '{"seen":{"task":"old","task_type":"clip","phase":"running","state":"running","dated":1795294100.5},'
+    '"retries":1,"changed":1795294100.5}'
+)
 
 
 def execute(url: str, *statements: str) -> None:
@@ -845,16 +861,44 @@ def test_a_ledger_of_the_first_schema_is_brought_up_to_date(url: str, clock: Clo
     assert shown(again, clock) == {"a": "waiting"}
 
 
+def old_tasks(url: str) -> tuple[str, ...]:
+    # No colon: SQLAlchemy would take what follows for a parameter.
+    task = OLD_TASK.replace(":", "\\:")
+    kind = "BLOB" if url.startswith("sqlite") else "BYTEA"
+    return tuple(statement.format(bytes=kind, task=task) for statement in OLD_TASKS)
+
+
+def test_tasks_of_the_older_schemas_are_known_and_written_anew_once_they_change(
+    url: str, clock: Clock
+) -> None:
+    execute(url, *FIRST_SCHEMA, *old_tasks(url))
+    watched = Watched(url, clock)
+    knowledge = watched.recall(STUDIO)
+    assert shown(knowledge, clock) == {"old": "running"}
+    assert knowledge.active["old"].retries == 1
+
+    watched.learn(knowledge, seen("old", "waiting", State.QUEUED, task_type="clip"))
+    watched.ledger.close()
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        ((body, version),) = connection.execute(sa.text("SELECT body, version FROM tasks, schema_version"))
+    engine.dispose()
+    assert msgpack.decode(bytes(body))[0][:4] == ["old", "clip", "waiting", "queued"]
+    assert version == 3, "an older exporter would find no task, and forget all"
+    assert shown(Watched(url, clock).recall(STUDIO), clock) == {"old": "waiting"}
+
+
 def test_a_ledger_of_the_first_schema_can_be_read_where_nothing_can_be_written(
     tmp_path: Path, clock: Clock
 ) -> None:
-    execute(f"sqlite:///{tmp_path}/old.db", *FIRST_SCHEMA)
-    old = Database(f"sqlite:///{tmp_path}/old.db")
+    url = f"sqlite:///{tmp_path}/old.db"
+    execute(url, *FIRST_SCHEMA, *old_tasks(url))
+    old = Database(url)
     # What has been brought up to date has every table; the column it had not is taken away again.
     old.open()
     old.close()
     execute(
-        f"sqlite:///{tmp_path}/old.db",
+        url,
         "ALTER TABLE accounts DROP COLUMN share",
         "ALTER TABLE accounts DROP COLUMN adopted",
     )
@@ -862,6 +906,9 @@ def test_a_ledger_of_the_first_schema_can_be_read_where_nothing_can_be_written(
     old.close()
     assert stored is not None
     assert (stored.opened, str(stored.share), stored.adopted) == (1795294000.5, "0/1", None)
+    task = unpack("old", stored.tasks["old"])
+    assert task is not None
+    assert task.seen.phase == "running"
 
 
 class TestShards:

@@ -2,16 +2,15 @@
 
 Each exporter is a process of its own, put together as `serve` does it. It knows its ended tasks from the
 ledger, as after a restart, or has just read them from Livepeer; then all garbage is collected, and its
-resident memory looked at. What one with a thousand of them takes is subtracted: the buffers for a page, and
-whatever else is there once.
+resident memory looked at. What one with a thousand of them takes is subtracted: most of the buffers for a
+page, and whatever else is there once.
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -30,7 +29,6 @@ FEW: Final = 1_000
 """Tasks of the exporter with which the others are compared."""
 
 _PATIENCE: Final = 300
-_READINGS: Final = 3
 
 _LOOK: Final = """
 import gc, re, sys
@@ -54,22 +52,17 @@ def measure(scale: Scale) -> Iterator[Figure]:
             few = _remembering(account, FEW, provider.addresses)
             for number in scale.tracked[1:]:
                 many = _remembering(account, number, provider.addresses)
-                yield _figure(f"{account.provider}, {number:,} from the ledger", few, [many], number)
-    few = median(_readings(FEW))
+                yield _figure(f"{account.provider}, {number:,} from the ledger", few, many, number)
+    few = _reading(FEW)
     for number in scale.tracked[1:]:
-        yield _figure(f"{STUDIO.provider}, {number:,} just read", few, _readings(number), number)
+        yield _figure(f"{STUDIO.provider}, {number:,} just read", few, _reading(number), number)
     yield alone("d", "resident memory without a task", Unit.BYTES, [_reading(0)])
 
 
-def _figure(what: str, few: float, many: Sequence[float], number: int) -> Figure:
+def _figure(what: str, few: float, many: float, number: int) -> Figure:
     """Return the line for so many tasks, from the resident memory with few and with them."""
-    bytes_ = [(one - few) / (number - FEW) for one in many]
-    return alone("d", f"memory of an ended task, {what}", Unit.BYTES, bytes_, below(LIMIT))
-
-
-def _readings(number: int) -> Sequence[float]:
-    """Read several times: one exporter in three takes 2 MB more than the others, nobody knows why."""
-    return [_reading(number) for _ in range(_READINGS)]
+    bytes_ = (many - few) / (number - FEW)
+    return alone("d", f"memory of an ended task, {what}", Unit.BYTES, [bytes_], below(LIMIT))
 
 
 def _remembering(account: Account, number: int, addresses: Addresses) -> float:

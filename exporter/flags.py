@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from exporter.web.listen import Address
-    from exporter.web.location import Location
+    from exporter.server.listen import Address
+    from exporter.server.location import Location
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,7 +30,7 @@ class WebFlags:
     @property
     def location(self) -> "Location":
         """Where the pages are."""
-        from exporter.web.location import locate
+        from exporter.server.location import locate
 
         return locate(self.web_external_url, self.web_route_prefix)
 
@@ -59,7 +59,7 @@ def _together(*options: Callable[[F], F]) -> Callable[[F], F]:
 def _addresses(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> Sequence["Address"]:
-    from exporter.web.listen import InvalidAddressError, parse_addresses
+    from exporter.server.listen import InvalidAddressError, parse_addresses
 
     try:
         return parse_addresses(texts)
@@ -68,7 +68,7 @@ def _addresses(
 
 
 def _located(_context: click.Context, option: click.Parameter, text: str | None) -> str | None:
-    from exporter.web.location import InvalidLocationError, locate
+    from exporter.server.location import InvalidLocationError, locate
 
     try:
         locate(**{str(option.name).removeprefix("web_"): text})

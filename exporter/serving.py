@@ -15,16 +15,16 @@ from exporter import __version__
 from exporter.assembly import Exporter
 from exporter.config import Config, ConfigError
 from exporter.flags import WebFlags
+from exporter.guard.guard import Guard
 from exporter.reporter import Reporter
+from exporter.server import systemd
+from exporter.server.http_server import HttpServer, create_server
+from exporter.server.listen import ListenError
 from exporter.signals import Signals
 from exporter.token_desk import TokenDesk
 from exporter.tracking.database_error import DatabaseError
-from exporter.web import systemd
 from exporter.web.admin import Reload
 from exporter.web.app import Site, create_app
-from exporter.web.guard import Guard
-from exporter.web.listen import ListenError
-from exporter.web.server import HttpServer, create_server
 
 _PATIENCE: Final = 3.0
 """Seconds in which scrapes may still wait for their providers once we are told to stop."""

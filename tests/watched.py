@@ -9,11 +9,11 @@ from structlog.testing import capture_logs
 from exporter.assembly import Exporter
 from exporter.config import load
 from exporter.reporter import Reporter
+from exporter.server.http_server import HttpServer, create_server
+from exporter.server.listen import TcpAddress
 from exporter.simulator import SimulatedClock, Simulator
 from exporter.startup import stored
 from exporter.web.app import Site, create_app
-from exporter.web.listen import TcpAddress
-from exporter.web.server import HttpServer, create_server
 from tests.served import livepeer, qencode, write
 from tests.support import START
 

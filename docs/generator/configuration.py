@@ -8,8 +8,8 @@ from docs.generator.config_facts import AT_START, EXAMPLES, WEB_EXAMPLES
 from docs.generator.markdown import code, table
 from exporter.config import Config
 from exporter.config_sections import StallConfig
+from exporter.guard.web_config import WebConfig
 from exporter.schema import ListOf, Option, Reader, Section, options
-from exporter.web.web_config import WebConfig
 
 
 class Key(NamedTuple):

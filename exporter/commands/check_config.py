@@ -12,7 +12,7 @@ from exporter.startup import ledger_url, the_shard
 
 if TYPE_CHECKING:
     from exporter.commands.checking import Checked
-    from exporter.web.web_config import WebConfig
+    from exporter.guard.web_config import WebConfig
 
 _ACCOUNTS: Final = ("LIVEPEER_API_KEY", "QENCODE_TASK_TOKENS")
 """The environment variables that make an account each."""
@@ -60,7 +60,7 @@ def check_config(
 
 def _check_web(path: Path) -> "Checked":
     from exporter.commands.checking import Checked
-    from exporter.web.web_config import WebConfigError, load_settled
+    from exporter.guard.web_config import WebConfigError, load_settled
 
     try:
         config, _ = load_settled(path)

@@ -7,9 +7,6 @@ from urllib.parse import unquote
 import msgspec
 from flask import Blueprint, Response, request
 
-MAX_BODY: Final = 64 * 1024
-"""Bytes of a request's body."""
-
 TOKENS: Final = "/api/v1/qencode/<account>/tokens"
 
 _JSON_HEADERS: Final = {

@@ -9,10 +9,11 @@ import structlog
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from exporter.web.admin import MAX_BODY, GivenTokens, Reload, json_answer, lifecycle, token_api
+from exporter.server.location import ROOT, Location, Mounted
+from exporter.server.wsgi import MAX_BODY
+from exporter.web.admin import GivenTokens, Reload, json_answer, lifecycle, token_api
 from exporter.web.api import json_api
 from exporter.web.freshness import FreshBoard, Reporter
-from exporter.web.location import ROOT, Location, Mounted
 from exporter.web.negotiation import WORTH_PACKING, Metrics, exposition, packed
 from exporter.web.origin import SAFE, foreign
 from exporter.web.pages import pages

@@ -12,12 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.view import Picture
+from exporter.server.gate import OpenGate, Refusal
+from exporter.server.http_server import HttpServer, create_server
+from exporter.server.listen import TcpAddress
+from exporter.server.location import ROOT, Location, locate
+from exporter.server.work import AT_ONCE, WAITING
 from exporter.web.app import Site, create_app
-from exporter.web.gate import OpenGate, Refusal
-from exporter.web.listen import TcpAddress
-from exporter.web.location import ROOT, Location, locate
-from exporter.web.server import HttpServer, create_server
-from exporter.web.work import AT_ONCE, WAITING
 from tests.idle import Idle
 from tests.processes import wait_until
 from tests.talking import GET, Talk

@@ -16,12 +16,12 @@ from exporter.assembly import Exporter
 from exporter.config import LivepeerConfig, MetricsConfig, QencodeConfig, TaskLabel
 from exporter.report.records import AccountList, StatusRecord, TaskPage, TaskRecord
 from exporter.reporter import Reporter
+from exporter.server.http_server import create_server
+from exporter.server.listen import TcpAddress
+from exporter.server.location import ROOT, Location, locate
 from exporter.sharding import ALONE, Shard
 from exporter.simulator import Fault, FaultKind, Simulator
 from exporter.web.app import Site, create_app
-from exporter.web.listen import TcpAddress
-from exporter.web.location import ROOT, Location, locate
-from exporter.web.server import create_server
 from tests.support import DrivenClock, exporting, livepeer_config, qencode_config, total
 
 MARKUP = "<script>alert('1 & \"2\"')</script>"

@@ -20,10 +20,10 @@ import pytest
 import requests
 import yaml
 
+from exporter.guard.files import Files
+from exporter.guard.web_config import load
 from exporter.simulator import Life, Simulator
 from exporter.tracking.tokens import read_groups
-from exporter.web.files import Files
-from exporter.web.web_config import load
 from helm.values import read
 from tests import helm_cluster, served
 from tests.helm import CHART, KUBERNETES, check, objects

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.web.guard import Guard
+from exporter.guard.guard import Guard
 from tests.pki import HASH, PASSWORD, Authority
 from tests.processes import wait_until
 

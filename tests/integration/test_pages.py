@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from exporter.config import LivepeerConfig, MetricsConfig, QencodeConfig, TaskLabel
 from exporter.reporter import Reporter
+from exporter.server.location import ROOT, Location, locate
 from exporter.sharding import ALONE, Shard
 from exporter.simulator import Fault, FaultKind, Simulator
 from exporter.web.app import Site, create_app
-from exporter.web.location import ROOT, Location, locate
 from tests.support import DrivenClock, exporting, livepeer_config, qencode_config
 
 MARKUP = "<script>alert('1 & \"2\"')</script>"

@@ -11,10 +11,10 @@ import pytest
 from exporter.assembly import Exporter
 from exporter.clock import SystemClock
 from exporter.config import MetricsConfig, PollConfig
+from exporter.server.http_server import create_server
+from exporter.server.listen import TcpAddress
 from exporter.simulator import Fault, FaultKind, SimulatedClock, Simulator
 from exporter.web.app import Site, create_app
-from exporter.web.listen import TcpAddress
-from exporter.web.server import create_server
 from tests.idle import Idle
 from tests.scraping import Scrape, read, scrape
 from tests.support import DrivenClock, exporting, livepeer_config, qencode_config

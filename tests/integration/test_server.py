@@ -1,6 +1,6 @@
 """The server: it speaks HTTP as it should, waits for nobody for ever, and mixes nothing up.
 
-These tests notice, too, if a release of uvicorn changes what exporter/web/connection.py relies on.
+These tests notice, too, if a release of uvicorn changes what exporter/server/connection.py relies on.
 """
 
 import gzip
@@ -26,14 +26,14 @@ from structlog.testing import capture_logs
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.view import Picture
 from exporter.model import Account, Observation, Provider, State, Task
+from exporter.server.bridge import THREADS
+from exporter.server.gate import OpenGate
+from exporter.server.http_server import HttpServer, create_server
+from exporter.server.listen import TcpAddress
+from exporter.server.seats import Limits
 from exporter.tracking.knowledge import Exemplar, Snapshot
 from exporter.tracking.tally import Count, Tally
 from exporter.web.app import Site, create_app
-from exporter.web.bridge import THREADS
-from exporter.web.gate import OpenGate
-from exporter.web.listen import TcpAddress
-from exporter.web.seats import Limits
-from exporter.web.server import HttpServer, create_server
 from tests.e2e import conftest
 from tests.idle import Idle
 from tests.pki import Authority

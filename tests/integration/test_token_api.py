@@ -16,10 +16,10 @@ import requests
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from exporter.server.http_server import create_server
+from exporter.server.listen import TcpAddress
 from exporter.simulator import Fault, FaultKind, Simulator
 from exporter.web.app import Site, create_app
-from exporter.web.listen import TcpAddress
-from exporter.web.server import create_server
 from tests.idle import Idle
 from tests.processes import wait_until
 from tests.served import Served, execute, livepeer, qencode, serving, write

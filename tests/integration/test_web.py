@@ -11,8 +11,7 @@ from werkzeug.test import EnvironBuilder
 
 from exporter.metrics.exposition import Exposition
 from exporter.metrics.view import Picture
-from exporter.web.app import Site, create_app, is_telemetry_path
-from exporter.web.listen import (
+from exporter.server.listen import (
     Address,
     InvalidAddressError,
     TcpAddress,
@@ -20,8 +19,9 @@ from exporter.web.listen import (
     parse_address,
     parse_addresses,
 )
-from exporter.web.location import ROOT, InvalidLocationError, Location, locate
-from exporter.web.wsgi import call
+from exporter.server.location import ROOT, InvalidLocationError, Location, locate
+from exporter.server.wsgi import call
+from exporter.web.app import Site, create_app, is_telemetry_path
 from tests.idle import Idle
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

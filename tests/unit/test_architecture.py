@@ -25,12 +25,14 @@ MAY_IMPORT = {
     "mixin": {"mixin"},
     "report": {"health", "model", "tracking", "metrics", "report"},
     "terminal": {"model", "http_client", "report", "terminal"},
-    "web": {"model", "report", "schema", "pieces", "web"},
+    "server": {"server"},
+    "guard": {"schema", "server", "guard"},
+    "web": {"model", "report", "pieces", "server", "web"},
     "simulator": {"simulator"},
     "logs": set(),
     "clock": set(),
     "pieces": set(),
-    "flags": {"web"},
+    "flags": {"server", "web"},
 }
 """What each room may import of ours; the rim (cli, assembly, demo) may import everything."""
 

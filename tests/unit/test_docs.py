@@ -19,6 +19,8 @@ from exporter import __version__
 from exporter.assembly import Exporter
 from exporter.cli import main
 from exporter.config import Config, parse
+from exporter.guard.files import Files
+from exporter.guard.web_config import WebConfig, load
 from exporter.metrics.families import FAMILIES, Family, Kind
 from exporter.model import (
     PHASES,
@@ -33,8 +35,6 @@ from exporter.model import (
 )
 from exporter.providers.failures import classify
 from exporter.startup import stored
-from exporter.web.files import Files
-from exporter.web.web_config import WebConfig, load
 from tests.markdown import ROOT, Link, anchors, documents, links, table
 from tests.pki import Authority
 from tests.scraping import text_families

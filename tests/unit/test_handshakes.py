@@ -6,7 +6,7 @@ from collections.abc import Sized
 
 from structlog.testing import capture_logs
 
-from exporter.web.handshakes import Handshakes
+from exporter.server.handshakes import Handshakes
 
 SILENT = ssl.SSLError(1, "[SSL: PEER_DID_NOT_RETURN_A_CERTIFICATE] peer did not return a certificate")
 SILENT.reason = "PEER_DID_NOT_RETURN_A_CERTIFICATE"

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
+from exporter.guard.rate_limit import TokenBucket
+from exporter.guard.users import Users, Verdict, credentials
 from exporter.secret import Secret
-from exporter.web.rate_limit import TokenBucket
-from exporter.web.users import Users, Verdict, credentials
 from tests.pki import HASH, PASSWORD
 
 COSTLY = HASH.replace("$05$", "$08$")

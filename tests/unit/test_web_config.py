@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.guard.files import Files
+from exporter.guard.guard import Guard
+from exporter.guard.tls import admits, server_context
+from exporter.guard.tls_config import TlsConfig
+from exporter.guard.web_config import HttpConfig, RateLimit, WebConfig, WebConfigError, load, load_settled
+from exporter.guard.web_values import ClientAuth, Curve, TlsVersion
 from exporter.secret import Secret
-from exporter.web.files import Files
-from exporter.web.guard import Guard
-from exporter.web.tls import admits, server_context
-from exporter.web.tls_config import TlsConfig
-from exporter.web.web_config import HttpConfig, RateLimit, WebConfig, WebConfigError, load, load_settled
-from exporter.web.web_values import ClientAuth, Curve, TlsVersion
 from tests.pki import HASH, Authority
 
 REQUIRED = """

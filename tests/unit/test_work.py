@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exporter.web.work import BusyError, Doormen, LeftError, neighbourhood, work
+from exporter.server.work import BusyError, Doormen, LeftError, neighbourhood, work
 from tests.processes import wait_until
 
 EVE, ALICE = "192.0.2.1", "192.0.2.2"

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Typ
 from yaml.nodes import MappingNode, Node
 
 from exporter.config_values import Flag, Number
+from exporter.guard.files import Files
+from exporter.guard.tls import TlsError, server_context
+from exporter.guard.tls_config import TlsConfig
+from exporter.guard.web_values import SUITES, ClientAuth, GoDuration, HeaderText, PasswordHash, TlsVersion
 from exporter.schema import InvalidValueError, Option, Outside, Section, one_of, option, optional, read
 from exporter.secret import Secret
 from exporter.strict_yaml import ConfigError, Mistake, Site, entries, quoted
-from exporter.web.files import Files
-from exporter.web.tls import TlsError, server_context
-from exporter.web.tls_config import TlsConfig
-from exporter.web.web_values import SUITES, ClientAuth, GoDuration, HeaderText, PasswordHash, TlsVersion
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

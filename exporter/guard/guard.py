@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import structlog
 
-from exporter.web.files import Files
-from exporter.web.gate import Refusal, later
-from exporter.web.rate_limit import TokenBucket
-from exporter.web.tls import RenewedContext, admits, server_context
-from exporter.web.users import Users, Verdict
-from exporter.web.web_config import WebConfig, WebConfigError, load_settled
+from exporter.guard.files import Files
+from exporter.guard.rate_limit import TokenBucket
+from exporter.guard.tls import RenewedContext, admits, server_context
+from exporter.guard.users import Users, Verdict
+from exporter.guard.web_config import WebConfig, WebConfigError, load_settled
+from exporter.server.gate import Refusal, later
 
 _LOOK_EVERY: Final = 1.0
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.config_values import Flag
-from exporter.schema import ListOf, Option, one_of, option, optional
-from exporter.web.web_values import (
+from exporter.guard.web_values import (
     ClientAuth,
     ClientAuthName,
     Curve,
@@ -21,6 +20,7 @@ from exporter.web.web_values import (
     TlsVersion,
     TlsVersionName,
 )
+from exporter.schema import ListOf, Option, one_of, option, optional
 
 _CERTIFICATE: Final = PemKind.CERTIFICATE
 _KEY: Final = PemKind.KEY

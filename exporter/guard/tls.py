@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.web.tls_config import TlsConfig
-from exporter.web.web_values import SUITES, ClientAuth, TlsVersion, usual_address
+from exporter.guard.tls_config import TlsConfig
+from exporter.guard.web_values import SUITES, ClientAuth, TlsVersion, usual_address
+from exporter.server.handshakes import reason
 
 _VERSIONS: Final = {
     TlsVersion.TLS10: ssl.TLSVersion.TLSv1,
@@ -106,13 +107,6 @@ def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> None:
                 raise TlsError("key", "does not belong to the certificate", remedy) from None
             remedy = "give a certificate and its key, both in PEM"
             raise TlsError("cert", f"can't be used with its key: {reason(error)}", remedy) from None
-
-
-def reason(error: ssl.SSLError) -> str:
-    """Say what OpenSSL found wrong, in words."""
-    words = (error.reason or "unreadable").replace("_", " ").lower()
-    detail = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
-    return f"{words}: {detail}" if detail else words
 
 
 @contextmanager

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Scope = Mapping[str, Any]
 """What ASGI tells of a request."""
 
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a request's body."""
+
 _SLASH: Final = re.compile("%2f", re.IGNORECASE)
 _ABSOLUTE: Final = re.compile("https?://[^/]*", re.IGNORECASE)
 _BARE: Final = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from exporter.web.admin import MAX_BODY
-from exporter.web.gate import Gate, later, with_ours
-from exporter.web.seats import Limits, Seat
-from exporter.web.work import BusyError, Doormen, LeftError, work
-from exporter.web.wsgi import Answer, Scope, call, environment, headers, path
+from exporter.server.gate import Gate, later, with_ours
+from exporter.server.seats import Limits, Seat
+from exporter.server.work import BusyError, Doormen, LeftError, work
+from exporter.server.wsgi import MAX_BODY, Answer, Scope, call, environment, headers, path
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

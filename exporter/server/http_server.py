@@ -14,14 +14,14 @@ import structlog
 from flask import Flask
 from uvicorn.config import Config
 
-from exporter.web import systemd
-from exporter.web.bridge import Bridge
-from exporter.web.connection import House
-from exporter.web.gate import Gate, OpenGate
-from exporter.web.handshakes import Handshakes
-from exporter.web.listen import BACKLOG, Address, Listener, listen
-from exporter.web.location import ROOT, Location
-from exporter.web.seats import Limits, Seats
+from exporter.server import systemd
+from exporter.server.bridge import Bridge
+from exporter.server.connection import House
+from exporter.server.gate import Gate, OpenGate
+from exporter.server.handshakes import Handshakes
+from exporter.server.listen import BACKLOG, Address, Listener, listen
+from exporter.server.location import ROOT, Location
+from exporter.server.seats import Limits, Seats
 
 _MAX_HEAD: Final = 48 * 1024
 """Bytes of a request's head before we stop reading; with what comes in the same read, at most 64 KiB."""

@@ -21,10 +21,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from exporter.web.gate import Gate, with_ours
-from exporter.web.handshakes import Handshakes
-from exporter.web.listen import TcpAddress
-from exporter.web.seats import Seat, Seats
+from exporter.server.gate import Gate, with_ours
+from exporter.server.handshakes import Handshakes
+from exporter.server.listen import TcpAddress
+from exporter.server.seats import Seat, Seats
 
 _READ: Final = 16 * 1024
 """Bytes read at once: a record of TLS. What is kept for a connection that only talks is a multiple of it."""

@@ -6,12 +6,17 @@ from typing import Final
 
 import structlog
 
-from exporter.web.tls import reason
-
 _PAUSE: Final = 1.0
 """Seconds between two lines."""
 
 _log = structlog.get_logger()
+
+
+def reason(error: ssl.SSLError) -> str:
+    """Say what OpenSSL found wrong, in words."""
+    words = (error.reason or "unreadable").replace("_", " ").lower()
+    detail = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
+    return f"{words}: {detail}" if detail else words
 
 
 class Handshakes:

@@ -1,0 +1,1 @@
+"""The HTTP server: connections, their deadlines and TLS, in front of a WSGI application."""

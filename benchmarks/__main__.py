@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 import click
 import structlog
 
-from benchmarks import carrying, crowd, ledger, memory, packing, plain, rendering, startup, steady
-from benchmarks.figures import Figure, missed
+from benchmarks import carrying, crowd, go_client, ledger, memory, packing, plain, rendering, startup, steady
+from benchmarks.figures import Figure, NotComparedError, missed
 from benchmarks.scale import FULL, SMOKE, Scale
 from benchmarks.table import HEAD, line
 from exporter import __version__
@@ -32,6 +32,7 @@ class Part(NamedTuple):
 
 PARTS: Final[Mapping[str, Part]] = {
     "a": Part("text of a scrape; theirs: prometheus_client, of the same samples", rendering.measure),
+    "go": Part("text of a scrape; theirs: Go's client; not with --smoke", go_client.measure),
     "b": Part("a scrape that polls; theirs: with a tenth of the tracked tasks", steady.measure),
     "c": Part("first and later scrapes; theirs: benchmarks/plain_exporter.py", plain.measure),
     "d": Part("memory of a tracked task", memory.measure),
@@ -72,11 +73,12 @@ def main(*, smoke: bool, path: Path, parts: Sequence[str]) -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()), HEAD, sep="\n", flush=True)
     figures = []
     for part in parts or PARTS:
-        for figure in PARTS[part].measure(scale):
-            print(line(figure), flush=True)
-            figures.append(figure)
-        if part == "c":
-            print(plain.remark())
+        try:
+            for figure in PARTS[part].measure(scale):
+                print(line(figure), flush=True)
+                figures.append(figure)
+        except NotComparedError as error:
+            print(error, flush=True)
     print(LEGEND)
     path.write_text(
         json.dumps({**about, "figures": [_record(figure) for figure in figures]}, indent=2) + "\n"

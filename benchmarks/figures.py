@@ -10,6 +10,10 @@ TOLERANCE: Final = 2.0
 """By how much a smoke run may miss a bar: the machine is shared, and the sizes are small."""
 
 
+class NotComparedError(Exception):
+    """Raised by a part, before or after its figures, for what is not among them; the message says why."""
+
+
 class Unit(StrEnum):
     """What a figure is in."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.figures import Figure, at_least
+from benchmarks.figures import Figure, NotComparedError, at_least
 from benchmarks.processes import Served, livepeer, running, serving
 from benchmarks.provider import Provider, Work, providing
 from benchmarks.scale import Scale
@@ -21,15 +21,16 @@ TRACKED: Final = 10_000
 ACTIVE: Final = 200
 CHANGING: Final = 50
 
-WITHOUT: Final = "prometheus-community/json_exporter: not compared, "
-"""How the remark begins; the other half says why."""
-
 _NO_BARS: Final = dict.fromkeys(UNITS, at_least())
 _PLAIN: Final = Path(__file__).with_name("plain_exporter.py")
 
 
 def measure(scale: Scale) -> Iterator[Figure]:
-    """Compare the first scrape, and steady ones."""
+    """Compare the first scrape, and steady ones.
+
+    Raises:
+        NotComparedError: in the end, for json_exporter.
+    """
     with providing(Work(TRACKED - ACTIVE, ACTIVE)) as provider:
         # Whoever is the first of all pays for what the services do only once.
         _, *first = [_first(provider, place) for place in range(scale.starts + 1)]
@@ -45,6 +46,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
     yield from costs("c", f"first scrape, {what}", first, {**_NO_BARS, "wall": at_least(1.0)})
     bars = {**_NO_BARS, "wall": at_least(10.0), "bytes": at_least(20.0)}
     yield from costs("c", f"steady scrape, {what}", steady, bars)
+    raise NotComparedError(_without_json_exporter())
 
 
 def _first(provider: Provider, place: int) -> tuple[Cost, Cost]:
@@ -56,11 +58,11 @@ def _first(provider: Provider, place: int) -> tuple[Cost, Cost]:
         return scrape(ours, provider, 0), scrape(theirs, provider, 0)
 
 
-def remark() -> str:
-    """Say why json_exporter is not in the table."""
+def _without_json_exporter() -> str:
+    whom = "prometheus-community/json_exporter: not compared"
     if shutil.which("json_exporter") is None:
-        return f"{WITHOUT}there is no binary here."
-    return f"{WITHOUT}it asks one URL a scrape, and can't follow a list over its pages."
+        return f"{whom}, there is no binary here."
+    return f"{whom}, it asks one URL a scrape, and can't follow a list over its pages."
 
 
 @contextmanager

@@ -89,7 +89,9 @@ def _table(metric: Metric) -> tuple[Sequence[str], Sequence[tuple[Sequence[str],
     return names, [(list(sample.labels.values()), sample.value) for sample in metric.samples]
 
 
-class _Cost(NamedTuple):
+class Cost(NamedTuple):
+    """Seconds that a rendering took."""
+
     wall: float
     cpu: float
 
@@ -103,14 +105,14 @@ def measure(scale: Scale) -> Iterator[Figure]:
 
 
 def _measure(name: str, accept: str, tasks: int, scale: Scale) -> Iterator[Figure]:
-    fresh: list[tuple[_Cost, _Cost]] = []
+    fresh: list[tuple[Cost, Cost]] = []
     for seed in range(scale.rounds):
         world = World(tasks, seed)
         exposition = Exposition(world.picture, CollectorRegistry())
         fresh.append((_ours(exposition, accept), _theirs(world, accept)))
     lines = text(exposition, accept).splitlines()
     series = sum(not line.startswith(b"#") for line in lines)
-    changed: dict[float, list[tuple[_Cost, _Cost]]] = {}
+    changed: dict[float, list[tuple[Cost, Cost]]] = {}
     for share in (0.0, 0.01):
         for _ in range(scale.rounds):
             world.change(share)
@@ -133,22 +135,23 @@ def text(exposition: Exposition, accept: str) -> bytes:
     return b"".join(piece.text for piece in exposition.render(accept).pieces)
 
 
-def _ours(exposition: Exposition, accept: str) -> _Cost:
-    return _cost(lambda: text(exposition, accept))
+def _ours(exposition: Exposition, accept: str) -> Cost:
+    return cost(lambda: text(exposition, accept))
 
 
-def _theirs(world: World, accept: str) -> _Cost:
+def _theirs(world: World, accept: str) -> Cost:
     registry = CollectorRegistry()
     registry.register(_Plain(world.picture()))
     encode, _ = choose_encoder(accept)
-    return _cost(lambda: encode(registry))
+    return cost(lambda: encode(registry))
 
 
-def _cost(render: Callable[[], bytes]) -> _Cost:
+def cost(render: Callable[[], bytes]) -> Cost:
+    """Measure a rendering."""
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     render()
-    return _Cost(time.perf_counter() - wall, time.process_time() - cpu)
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def _check(world: World) -> None:

@@ -152,7 +152,7 @@ def _greet(exporter: Exporter, server: HttpServer, flags: WebFlags, banner: str)
         click.echo(f"Open {base}/ (metrics: {base}{path}); Ctrl-C stops.")
     if banner:
         click.echo(banner)
-    more = {} if exporter.shard.alone else {"shard": str(exporter.shard)}
+    more = {} if exporter.shard.alone else {"shard": f"{exporter.shard} (counted from 0)"}
     more |= {"external_url": location.url} if location.url else {}
     for url in urls:
         served = url if url.startswith("unix:") else f"{url}{path}"

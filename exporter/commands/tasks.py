@@ -67,8 +67,12 @@ if TYPE_CHECKING:
 def tasks(context: click.Context, /, **options: Any) -> None:
     """Show the tasks, with their progress.
 
+    AGE is the time since a task was created, if there is room for it; UNCHANGED is the time since its phase
+    or progress last changed. "Failed" counts what failed while it was watched, "earlier" what had failed
+    before its account was first watched.
+
     In a pipe, the table has a line for each task under a line of names. Tabs part its columns, of which none
-    is ever left out or shortened; new ones will come last.
+    is ever left out or shortened; new ones will come last. There, CREATED and CHANGED are dates.
 
     \b
     Exit status, after one look:
@@ -134,9 +138,9 @@ def _watch(source: "Source", wish: "Wish", options: Mapping[str, Any], console: 
 
 def _unsaid(look: "Look", style: str) -> str:
     """Return whose tasks these are, if not all, and what is printed for programs has no place for it."""
-    from exporter.report.words import own_tasks_only
+    from exporter.terminal.source import one_shard_only
 
-    return "" if style == "summary" else own_tasks_only(look.part)
+    return "" if style == "summary" else one_shard_only(look.part)
 
 
 def _print(look: "Look", style: str, console: "Console | None", title: str) -> None:

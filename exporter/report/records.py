@@ -83,7 +83,7 @@ class StateCounts(Struct, frozen=True, kw_only=True):
         queued: Those that wait.
         running: Those that are being worked on.
         completed: Those that ended well.
-        failed: Those that failed, whoever was watching.
+        failed: Those that failed, those of `history` too; the `failed` that stands beside `tasks` is without.
         cancelled: Those that somebody called off.
         unknown: Those in a phase that is not documented.
     """
@@ -111,7 +111,8 @@ class AccountRecord(Struct, frozen=True, kw_only=True):
         errors: What the last poll failed of.
         tasks: Its tasks by state.
         stalled: How many of them are stalled.
-        failed: How many of them failed while they were watched.
+        failed: How many of them failed while they were watched, those of `history` left out, as by
+            `transcoding_failed_tasks`.
     """
 
     provider: Provider
@@ -164,7 +165,8 @@ class StatusRecord(Struct, frozen=True, kw_only=True):
         accounts_up, accounts_down: Accounts by how their last poll went; those not yet polled are neither.
         tasks: All tasks by state.
         stalled: How many of them are stalled.
-        failed: How many of them failed while they were watched.
+        failed: How many of them failed while they were watched, those of `history` left out, as by
+            `transcoding_failed_tasks`.
         config_reload_successful: Whether the configuration was last read without a mistake.
         ledger_degraded: Whether what is new is kept in memory only, because the ledger fails.
         shard: Which one it is, from 0, of the exporters that share the tasks; 0 if it is alone.

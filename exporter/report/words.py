@@ -31,13 +31,17 @@ def part(shard: int, total_shards: int) -> str:
     return f"shard {shard} of {total_shards} (counted from 0)" if total_shards > 1 else ""
 
 
-def own_tasks_only(which: str) -> str:
+def own_tasks_only(which: str, others: str = "ask the others at their own URLs") -> str:
     """Return what has to be said of a `part`, lest it be taken for the whole; empty if it is that.
 
+    Args:
+        which: The part.
+        others: How one learns of the other parts.
+
     >>> own_tasks_only("shard 1 of 3 (counted from 0)"), own_tasks_only("")
-    ('shard 1 of 3 (counted from 0) shows only its own tasks; ask the others', '')
+    ('shard 1 of 3 (counted from 0) shows only its own tasks; ask the others at their own URLs', '')
     """
-    return f"{which} shows only its own tasks; ask the others" if which else ""
+    return f"{which} shows only its own tasks; {others}" if which else ""
 
 
 def whole_percent(ratio: float) -> int:

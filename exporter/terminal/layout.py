@@ -17,11 +17,12 @@ class Column(StrEnum):
     TYPE = "type"
     PHASE = "phase"
     AGE = "age"
+    UNCHANGED = "unchanged"
     RETRIES = "retries"
     PROGRESS = "progress"
 
 
-_DROPPED: Final = (Column.RETRIES, Column.TYPE, Column.ACCOUNT, Column.AGE, Column.PHASE)
+_DROPPED: Final = (Column.RETRIES, Column.TYPE, Column.ACCOUNT, Column.UNCHANGED, Column.PHASE)
 """What a narrow terminal does without, the least missed first."""
 
 _MOST: Final[Mapping[Column, int]] = {
@@ -31,6 +32,7 @@ _MOST: Final[Mapping[Column, int]] = {
     Column.TYPE: 14,
     Column.PHASE: 14,
     Column.AGE: 5,
+    Column.UNCHANGED: 9,
     Column.RETRIES: 3,
 }
 
@@ -40,7 +42,7 @@ _LEAST: Final[Mapping[Column, int]] = {
     Column.PROGRESS: 20,
 }
 
-_COMFORT: Final = 24
+_COMFORT: Final = 21
 """Columns that the progress gets before the ids are shown whole."""
 
 
@@ -57,6 +59,9 @@ def layout(width: int, natural: Mapping[Column, int]) -> dict[Column, int]:
     }
     # What nobody has anything to say in is no column.
     widths = {column: size for column, size in widths.items() if size}
+    # No id is shortened for the age.
+    if _total({column: wish.get(column, _COMFORT) for column in widths}) > width:
+        widths.pop(Column.AGE, None)
     for column in _DROPPED:
         if _total(widths) <= width:
             break

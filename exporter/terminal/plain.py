@@ -26,6 +26,7 @@ COLUMNS: Final = (
     "CHANGED",
     "REASON",
     "MESSAGE",
+    "CREATED",
 )
 """The columns of the table, of which there may come more at the end only."""
 
@@ -93,5 +94,6 @@ def _row(task: TaskRecord) -> str:
             moment(task.changed),
             task.reason or "",
             task.message,
+            moment(task.created) if task.created else "",
         )
     )

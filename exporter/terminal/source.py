@@ -182,7 +182,12 @@ def searched(name: TaskName, accounts: Sequence[AccountRecord], part: str = "") 
 def _no_account(name: str, accounts: Iterable[AccountRecord], part: str) -> str:
     known = ", ".join(str(account_of(account)) for account in accounts)
     words = f"there is no account {name}; there are: {known or 'none'}"
-    return f"{words}; {own_tasks_only(part)}" if part else words
+    return f"{words}; {one_shard_only(part)}" if part else words
+
+
+def one_shard_only(part: str) -> str:
+    """Return that there are more shards than the one asked, and how to ask them; empty if it is alone."""
+    return own_tasks_only(part, "--url asks another")
 
 
 def task_name(text: str) -> TaskName:

@@ -13,9 +13,9 @@ from rich.text import Text
 from exporter.model import Outcome, State
 from exporter.report.board import together
 from exporter.report.records import AccountRecord, TaskRecord
-from exporter.report.words import own_tasks_only, span
+from exporter.report.words import span
 from exporter.terminal.layout import GAP, Column, layout
-from exporter.terminal.source import Look, account_of
+from exporter.terminal.source import Look, account_of, one_shard_only
 from exporter.terminal.style import COLOURS, QUIET, STALLED, Signs, colour, sign
 from exporter.terminal.text import age, clock, percent, shortened, visible
 
@@ -72,7 +72,7 @@ def screen(look: Look | None, frame: Frame) -> RenderableType:
     if look is None:
         return Group(*lines, *([] if frame.trouble else [Text("asking …", QUIET)]))
     if look.part:
-        lines.append(_line(Text(own_tasks_only(look.part), QUIET)))
+        lines.append(_line(Text(one_shard_only(look.part), QUIET)))
     lines += [*_counts(look, frame), *_troubles(look, frame.signs), Text()]
     # The head of the table, and the line that tells how many more there are.
     room = len(look.tasks) if frame.height is None else max(1, frame.height - len(lines) - 2)
@@ -140,13 +140,16 @@ def _head(look: Look | None, frame: Frame) -> RenderableType:
 def _counts(look: Look, frame: Frame) -> list[Text]:
     """Return how many tasks are in which state, on as many lines as that takes."""
     counted = together(account.tasks for account in look.accounts)
+    failed = sum(account.failed for account in look.accounts)
     stalled, signs = sum(account.stalled for account in look.accounts), frame.signs
     parts = [Text(f"{signs.stalled} {stalled:,} stalled", STALLED)] if stalled else []
-    parts += [
-        Text(f"{signs.states[state]} {count:,} {state}", COLOURS[state])
-        for state in _ORDER
-        if (count := getattr(counted, state))
-    ]
+    for state in _ORDER:
+        if count := getattr(counted, state):
+            earlier = count - failed if state is State.FAILED else 0
+            tint = COLOURS[state] if count > earlier else QUIET
+            parts.append(Text(f"{signs.states[state]} {count - earlier:,} {state}", tint))
+            if earlier:
+                parts[-1].append(f", {earlier:,} earlier", QUIET)
     lines: list[Text] = []
     for part in parts:
         if lines and lines[-1].cell_len + len(_APART) + part.cell_len <= frame.width:
@@ -184,11 +187,11 @@ def _table(tasks: Sequence[TaskRecord], now: datetime, frame: Frame) -> Table:
         if column is not Column.PROGRESS
     }
     natural[Column.PHASE] = max(natural[Column.PHASE], _PHASE)
-    natural[Column.AGE] = _AGE
+    natural[Column.AGE] = _AGE if any(task.created for task in tasks) else 0
     widths = layout(frame.width, natural)
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold dim")
     for column, width in widths.items():
-        right = column in (Column.AGE, Column.RETRIES)
+        right = column in (Column.AGE, Column.UNCHANGED, Column.RETRIES)
         table.add_column(
             Text(heads[column]),
             width=width,
@@ -211,6 +214,7 @@ def _heads(signs: Signs) -> dict[Column, str]:
         Column.TYPE: "TYPE",
         Column.PHASE: "PHASE",
         Column.AGE: "AGE",
+        Column.UNCHANGED: "UNCHANGED",
         Column.RETRIES: signs.retries,
         Column.PROGRESS: "PROGRESS",
     }
@@ -224,7 +228,8 @@ def _cells(task: TaskRecord, now: datetime, signs: Signs) -> dict[Column, Text]:
         Column.ACCOUNT: Text(visible(str(account_of(task))), QUIET),
         Column.TYPE: Text(visible(task.task_type), QUIET),
         Column.PHASE: Text(visible(task.phase), tint),
-        Column.AGE: Text(age(task.changed, now), tint if task.stalled else QUIET),
+        Column.AGE: Text(age(task.created, now) if task.created else "", QUIET),
+        Column.UNCHANGED: Text(age(task.changed, now), tint if task.stalled else QUIET),
         Column.RETRIES: Text(str(task.retries) if task.retries else ""),
     }
 

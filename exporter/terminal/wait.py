@@ -13,11 +13,11 @@ from rich.text import Text
 
 from exporter.model import State
 from exporter.report.records import AccountRecord, TaskRecord
-from exporter.report.words import own_tasks_only, span
+from exporter.report.words import span
 from exporter.terminal.exits import OUTCOMES, Exit
 from exporter.terminal.live import answers, signs_for, unechoed
 from exporter.terminal.plain import moment, row
-from exporter.terminal.source import Sighting, Source, SourceError, TaskName, account_of
+from exporter.terminal.source import Sighting, Source, SourceError, TaskName, account_of, one_shard_only
 from exporter.terminal.style import COLOURS, QUIET, Signs, colour, sign
 from exporter.terminal.table import bar, candidates, condition, reason
 from exporter.terminal.text import percent, shortened, stopwatch, visible
@@ -125,7 +125,7 @@ class _Waiting:
             [self.task] = event.tasks
             # One of the same name elsewhere changes nothing any more.
             self._name = replace(self._name, account=account_of(self.task))
-        elsewhere = f": {own_tasks_only(event.part)}" if event.part else ""
+        elsewhere = f": {one_shard_only(event.part)}" if event.part else ""
         unknown = [f"{self._name} is not known{elsewhere}"] if self.lost else []
         self.trouble = "; ".join(unknown + self._conditions(event.accounts))
 

@@ -41,7 +41,7 @@ class Column(StrEnum):
     STATE = "Phase"
     PROGRESS = "Progress"
     CREATED = "Age"
-    CHANGED = "Last change"
+    CHANGED = "Unchanged"
     RETRIES = "Retries"
 
 
@@ -54,6 +54,12 @@ _SORTS: Final = {
     Column.CHANGED: Sort.CHANGED,
     Column.RETRIES: Sort.RETRIES,
 }
+
+_ABOUT: Final = {
+    Column.CREATED: "Time since it was created",
+    Column.CHANGED: "Time since its phase or progress last changed",
+}
+"""What the titles that need it mean."""
 
 _GREAT_FIRST: Final = frozenset({Sort.PROGRESS, Sort.RETRIES})
 """What begins with the greatest, unless it is wanted the other way round: that is the more telling end."""
@@ -68,11 +74,13 @@ class Heading:
 
     Attributes:
         title: What stands there.
+        about: What that means; empty if it goes without saying.
         url: Sorts by the column; the other way round, if the table is sorted by it already.
         order: `ascending` or `descending`, as what is shown, if the table is sorted by it; else `none`.
     """
 
     title: str
+    about: str
     url: str
     order: str
 
@@ -147,7 +155,8 @@ class Query:
         turned = sorted_by_it and not self.reversed
         url = replace(self, sort=sort, reversed=turned, offset=0).url()
         falling = self.wish.descending != (sort in _AGES)
-        return Heading(column, url, ("descending" if falling else "ascending") if sorted_by_it else "none")
+        order = ("descending" if falling else "ascending") if sorted_by_it else "none"
+        return Heading(column, _ABOUT.get(column, ""), url, order)
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,8 +347,8 @@ def test_without_javascript_the_form_the_links_and_the_pages_work(
     shown.page.get_by_role("link", name="Next").click()
     shown.shows(*(f"task-{number:02}" for number in range(50, 60)))
     expect(shown.page.get_by_role("searchbox")).to_have_value("task")
-    shown.page.get_by_role("link", name="Last change").click()
-    expect(shown.page.get_by_role("columnheader", name="Last change")).to_have_attribute(
+    shown.page.get_by_role("link", name="Unchanged").click()
+    expect(shown.page.get_by_role("columnheader", name="Unchanged")).to_have_attribute(
         "aria-sort", "descending"
     )
     shown.page.get_by_role("link", name="Runbooks").click()
@@ -388,7 +388,7 @@ def test_the_keyboard_alone_is_enough(simulator: Simulator, site: str, show: Sho
         *("1 queued", "1 running", "0 completed", "0 failed", "0 cancelled"),
         *("search", "sort", "queued", "running", "completed", "failed", "cancelled", "unknown"),
         *("only stalled", "reversed"),
-        *("Task", "Account", "Phase", "Progress", "Age", "Last change", "Retries", "a", "b"),
+        *("Task", "Account", "Phase", "Progress", "Age", "Unchanged", "Retries", "a", "b"),
     ]
 
     shown.visit()

@@ -226,13 +226,33 @@ def test_the_status_tells_how_the_exporter_is(api: Api, simulator: Simulator) ->
     assert (status.config_reload_successful, status.ledger_degraded) == (False, True)
 
 
+def test_given_failures_from_before_we_watched_then_both_numbers_say_what_they_count(
+    simulator: Simulator, clock: DrivenClock
+) -> None:
+    studio = simulator.livepeer.account
+    for name in ("old", "older"):
+        studio.fail(studio.add("upload", id=name))
+    with serving(clock, livepeer_config(simulator)) as api:
+        assert api.get("/status")["failed"] == 0
+        simulator.clock.advance(60)
+        studio.fail(studio.add("upload", id="new"))
+
+        status, [account] = api.get("/status"), api.get("/accounts")["accounts"]
+        listed = {task["task"]: task["history"] for task in api.get("/tasks?state=failed")["tasks"]}
+        counted = total(api.exporter, "transcoding_failed_tasks")
+
+    assert listed == {"new": False, "old": True, "older": True}
+    assert [(one["failed"], one["tasks"]["failed"]) for one in (status, account)] == [(1, 3), (1, 3)]
+    assert counted == 1
+
+
 def test_given_a_shard_then_it_tells_which_it_is_and_that_what_it_does_not_know_another_may(
     simulator: Simulator, clock: DrivenClock
 ) -> None:
     # By b2sum, as in tests/unit/test_sharding.py: the first token and the account belong to shard 0 of two.
     there, here = (simulator.qencode.add("encoding", token=digit * 32) for digit in "40")
     accounts = (qencode_config(simulator, there, here), livepeer_config(simulator))
-    ask_others = "shard 1 of 2 (counted from 0) shows only its own tasks; ask the others"
+    ask_others = "shard 1 of 2 (counted from 0) shows only its own tasks; ask the others at their own URLs"
 
     with serving(clock, *accounts, shard=Shard(1, 2)) as api:
         assert api.tasks() == [here]

@@ -147,7 +147,8 @@ def test_given_a_shard_then_the_page_says_that_its_tasks_are_not_all(
 
         assert verdict(page) == says
         assert text(page.select_one("#verdict .part")) == (
-            f"Shard {number} of 2 (counted from 0) shows only its own tasks; ask the others."
+            f"Shard {number} of 2 (counted from 0) shows only its own tasks;"
+            " ask the others at their own URLs."
         )
 
     with serving(clock, livepeer_config(simulator)) as pages:
@@ -156,15 +157,23 @@ def test_given_a_shard_then_the_page_says_that_its_tasks_are_not_all(
         assert verdict(pages.get()) == "No account is configured"
 
 
-def test_given_failures_from_before_we_watched_then_they_are_counted_but_do_not_alarm(
+def test_given_failures_from_before_we_watched_then_they_are_told_apart_and_do_not_alarm(
     simulator: Simulator, clock: DrivenClock
 ) -> None:
-    simulator.livepeer.account.fail(simulator.livepeer.account.add("upload", id="old"))
+    studio = simulator.livepeer.account
+    for number in range(2):
+        studio.fail(studio.add("upload", id=f"old-{number}"))
     with serving(clock, livepeer_config(simulator)) as pages:
-        page = pages.get()
+        before = pages.get()
+        simulator.clock.advance(60)
+        studio.fail(studio.add("upload", id="new"))
+        after = pages.get()
 
-    assert verdict(page) == "Nothing is stuck or failing"
-    assert "1 failed (1 earlier)" in text(page.select_one("#verdict .numbers"))
+    assert [verdict(page) for page in (before, after)] == ["Nothing is stuck or failing", "1 failed"]
+    for page, failed in ((before, "0 failed, 2 earlier"), (after, "1 failed, 2 earlier")):
+        states = [text(state) for state in page.select("#verdict .numbers li")]
+        assert states == ["0 queued", "0 running", "0 completed", failed, "0 cancelled"]
+        assert text(page.select_one("#accounts .counts")) == failed
 
 
 def test_an_account_shows_its_health_its_last_poll_and_its_tasks_by_state(
@@ -191,13 +200,23 @@ def test_a_task_shows_where_it_is_how_far_since_when_and_why(pages: Pages, simul
     simulator.livepeer.account.fail_and_retry("half", "catalyst pipeline error")
     pages.get()
     simulator.clock.advance(30)
-    rows = {text(row.select_one(".id")): row for row in pages.get().select("#table tbody tr")}
+    page = pages.get()
+    rows = {text(row.select_one(".id")): row for row in page.select("#table tbody tr")}
 
     cells = [text(cell) for cell in rows["half"].select("td")]
     assert cells[0] == "half upload"
     assert cells[1] == "livepeer studio"
     assert cells[2] == "waiting queued catalyst pipeline error"
-    assert cells[4:] == ["1 min 30 s", "30 s", "1"]
+    heads = {text(head): str(head.a.get("title", "")) for head in page.select("#table th") if head.a}
+    assert dict(zip(list(heads)[4:], cells[4:], strict=True)) == {
+        "Age": "1 min 30 s",
+        "Unchanged": "30 s",
+        "Retries": "1",
+    }
+    assert {head: about for head, about in heads.items() if about} == {
+        "Age": "Time since it was created",
+        "Unchanged": "Time since its phase or progress last changed",
+    }
     assert text(rows["tenth"].select("td")[3]) == "10 %"
     assert text(rows["broken"].select("td")[2]) == "failed source_media: unsupported codec"
 
@@ -264,6 +283,7 @@ def test_a_heading_sorts_by_its_column_and_a_second_time_the_other_way_round(pag
     # The oldest first: the greatest age.
     assert heading("/?sort=created", "Age")[0] == "descending"
     assert heading("/?sort=task", "Age")[0] == "none"
+    assert heading("/", "Unchanged") == ("none", "/?sort=changed")
 
 
 def test_given_many_tasks_then_they_are_paged_and_what_was_asked_for_is_kept(
@@ -338,7 +358,7 @@ def test_given_a_prefix_then_every_link_is_under_it_and_leads_somewhere(
 def test_every_runbook_is_listed_and_its_links_lead_somewhere(pages: Pages) -> None:
     listed = [str(one["href"]) for one in pages.get("/runbooks/").select("main a")]
     assert "/runbooks/TranscodingTaskStalled" in listed
-    assert len(listed) == 23
+    assert len(listed) == 24
 
     for path in listed:
         page = pages.get(path)

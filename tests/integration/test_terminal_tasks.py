@@ -16,7 +16,7 @@ from tests.watched import QUICK, STALLED_AFTER, World, rows
 
 ESCAPE = "\x1b"
 SHARD_1 = ("--shard=1", "--total-shards=2")
-OWN_ONLY = "shard 1 of 2 (counted from 0) shows only its own tasks; ask the others"
+OWN_ONLY = "shard 1 of 2 (counted from 0) shows only its own tasks; --url asks another"
 
 
 def test_given_a_pipe_when_asked_then_there_is_one_table_of_stable_columns(still: World) -> None:
@@ -144,6 +144,23 @@ def test_given_a_task_that_is_stalled_when_asked_then_the_status_is_2(world: Wor
 
     assert result.returncode == 2
     assert [row["TASK"] for row in rows(result.stdout)] == [world.upload]
+
+
+def test_given_what_had_failed_before_when_asked_then_it_is_told_apart_and_the_status_is_0(
+    world: World,
+) -> None:
+    world.simulator.livepeer.account.fail(world.upload)
+    world.simulator.clock.advance(60)
+    # To a command that asks the services itself, all that has ended is history.
+    direct = ("tasks", "--config.file", str(world.config), "--once")
+
+    summary = run(*direct, "--format", "summary")
+    with on_terminal(*direct, columns=120) as terminal:
+        status = terminal.end()
+
+    assert (summary.returncode, status) == (0, 0)
+    assert summary.stdout.startswith("TRANSCODING OK: 0 failed, 0 stalled, 1 running, 0 queued | ")
+    assert terminal.lines[1] == "✗ 0 failed, 1 earlier   ● 1 running"
 
 
 def test_given_an_account_that_is_down_when_asked_then_the_status_is_1_and_the_rest_is_shown(

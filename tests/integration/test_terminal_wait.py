@@ -131,10 +131,10 @@ def test_given_another_shard_s_task_when_waited_for_then_it_is_told_to_ask_the_o
     assert missed.status == 1
     assert missed.stderr.splitlines()[-1] == (
         f"given up after 0 s: {there} is not known:"
-        " shard 1 of 2 (counted from 0) shows only its own tasks; ask the others"
+        " shard 1 of 2 (counted from 0) shows only its own tasks; --url asks another"
     )
     assert ", of shard 1 of 2 (counted from 0) only | " in summary.stdout
-    assert " shard=1/2" in listening
+    assert ' shard="1/2 (counted from 0)"' in listening
     assert scraped.value("transcoding_exporter_shard_ordinal") == 1
     assert scraped.value("transcoding_exporter_total_shards") == 2
 

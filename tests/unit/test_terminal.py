@@ -191,6 +191,7 @@ NATURAL = {
     Column.TYPE: 14,
     Column.PHASE: 11,
     Column.AGE: 5,
+    Column.UNCHANGED: 9,
     Column.RETRIES: 1,
 }
 
@@ -198,10 +199,14 @@ NATURAL = {
 @pytest.mark.parametrize(
     ("width", "columns"),
     [
-        (160, "sign task account type phase age retries progress"),
-        (120, "sign task account type phase age retries progress"),
-        (80, "sign task account phase age progress"),
-        (60, "sign task phase age progress"),
+        (160, "sign task account type phase age unchanged retries progress"),
+        (127, "sign task account type phase age unchanged retries progress"),
+        (126, "sign task account type phase unchanged retries progress"),
+        (97, "sign task account type phase unchanged retries progress"),
+        (96, "sign task account type phase unchanged progress"),
+        (80, "sign task account phase unchanged progress"),
+        (65, "sign task phase unchanged progress"),
+        (60, "sign task phase progress"),
         (50, "sign task progress"),
     ],
 )
@@ -211,8 +216,9 @@ def test_given_a_terminal_when_laid_out_then_what_does_not_fit_is_left_out_in_or
     assert list(layout(width, NATURAL)) == columns.split()
 
 
-def test_given_a_wide_terminal_when_laid_out_then_ids_are_whole() -> None:
-    assert layout(120, NATURAL)[Column.TASK] == 36
+@pytest.mark.parametrize("width", [120, 127, 160])
+def test_given_a_wide_terminal_when_laid_out_then_ids_are_whole(width: int) -> None:
+    assert layout(width, NATURAL)[Column.TASK] == 36
 
 
 @given(st.integers(39, 300))
@@ -223,18 +229,26 @@ def test_given_any_width_when_laid_out_then_all_of_it_is_used_and_no_more(width:
 
 
 def test_given_tasks_when_drawn_then_one_sees_where_they_are() -> None:
-    stalled = a_task(task="stuck", stalled=True, changed=NOW - timedelta(minutes=20), retries=2)
+    stalled = a_task(
+        task="stuck",
+        stalled=True,
+        created=NOW - timedelta(hours=2),
+        changed=NOW - timedelta(minutes=20),
+        retries=2,
+    )
     queued = a_task(task="early", state=State.QUEUED, phase="queued", progress=None, retries=None)
     done = a_task(task="late", state=State.COMPLETED, phase="completed", progress=None)
     accounts = (
         an_account(
-            tasks=StateCounts(queued=1, running=1, completed=1, failed=1, cancelled=0, unknown=0), stalled=1
+            tasks=StateCounts(queued=1, running=1, completed=1, failed=1, cancelled=0, unknown=0),
+            stalled=1,
+            failed=1,
         ),
     )
 
     lines = drawn(
-        screen(a_look(stalled, FAILED, queued, done, accounts=accounts), framed(98, hint="Ctrl-C stops")),
-        98,
+        screen(a_look(stalled, FAILED, queued, done, accounts=accounts), framed(116, hint="Ctrl-C stops")),
+        116,
     )
 
     assert lines[0].startswith("transcoding  http://localhost:10477  ")
@@ -242,12 +256,42 @@ def test_given_tasks_when_drawn_then_one_sees_where_they_are() -> None:
     assert lines[1:] == [
         "! 1 stalled   ✗ 1 failed   ● 1 running   ○ 1 queued   ✓ 1 completed",
         "",
-        "   TASK                    ACCOUNT      TYPE       PHASE          AGE  ↻  PROGRESS",
-        "!  stuck                   qencode/vod  transcode  encoding       20m  2  ━━━━━━━━━╸─────────  50%",
-        "✗  4bd1ac1ba5c…712bb1e0be  qencode/vod  transcode  error           1m     resources: Encoder kill…",
-        "○  early                   qencode/vod  transcode  queued          1m",
-        "✓  late                    qencode/vod  transcode  completed       1m     ━━━━━━━━━━━━━━━━━━━ 100%",
+        f"   {'TASK':32}  ACCOUNT      TYPE       PHASE          AGE  UNCHANGED  ↻  PROGRESS",
+        f"!  {'stuck':32}  qencode/vod  transcode  encoding     2h00m        20m  2  {'━' * 8}{'─' * 8}  50%",
+        f"✗  {FAILED.task}  qencode/vod  transcode  error                      1m     resources: Encoder k…",
+        f"○  {'early':32}  qencode/vod  transcode  queued                     1m",
+        f"✓  {'late':32}  qencode/vod  transcode  completed                  1m     {'━' * 16} 100%",
     ]
+
+
+def test_given_no_task_that_tells_when_it_was_created_when_drawn_then_there_is_no_age() -> None:
+    assert drawn(screen(a_look(a_task()), framed()))[3].split() == [
+        *("TASK", "ACCOUNT", "TYPE", "PHASE", "UNCHANGED", "↻", "PROGRESS")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "shown"),
+    [
+        ((42, 10), "✗ 10 failed, 32 earlier   ● 1 running"),
+        ((3210, 0), "✗ 0 failed, 3,210 earlier   ● 1 running"),
+        ((10, 10), "✗ 10 failed   ● 1 running"),
+        ((0, 0), "● 1 running"),
+    ],
+)
+def test_given_failures_from_before_it_was_watched_when_drawn_then_they_are_told_apart(
+    failed: tuple[int, int], shown: str
+) -> None:
+    counts = StateCounts(queued=0, running=1, completed=0, failed=failed[0], cancelled=0, unknown=0)
+    look = a_look(a_task(), accounts=(an_account(tasks=counts, failed=failed[1]),))
+    console = Console(file=io.StringIO(), width=120, color_system="truecolor", force_terminal=True)
+
+    console.print(screen(look, framed()))
+
+    assert drawn(screen(look, framed()))[1] == shown
+    assert isinstance(console.file, io.StringIO)
+    alarms = "38;2;242;73;92" in console.file.getvalue()
+    assert alarms == (failed[1] > 0), "only what failed lately is red"
 
 
 def test_given_more_tasks_than_fit_when_drawn_then_it_fits_and_tells_how_many_there_are() -> None:
@@ -288,7 +332,7 @@ def test_given_a_shard_when_drawn_then_its_tasks_are_not_taken_for_all_and_it_st
 
     lines = drawn(screen(replace(a_look(*tasks), part=PART), framed(80, height=12)), 80)
 
-    assert lines[1] == "shard 1 of 3 (counted from 0) shows only its own tasks; ask the others"
+    assert lines[1] == "shard 1 of 3 (counted from 0) shows only its own tasks; --url asks another"
     assert len(lines) == 12
     assert lines[11] == "and 34 more"
     assert "shard" not in "".join(drawn(screen(a_look(*tasks), framed(80, height=12)), 80))
@@ -351,14 +395,20 @@ def test_given_an_encoding_without_signs_when_drawn_then_letters_stand_for_them(
 
 
 def test_given_tasks_when_piped_then_no_column_is_empty_or_cut() -> None:
-    long = a_task(task="x" * 300, retries=None, progress=None)
+    long = a_task(task="x" * 300, retries=None, progress=None, created=NOW - timedelta(hours=3))
 
     assert plain.table(a_look(long, FAILED)).split("\n") == [
-        "PROVIDER\tACCOUNT\tTASK\tTYPE\tSTATE\tPHASE\tPROGRESS\tRETRIES\tSTALLED\tCHANGED\tREASON\tMESSAGE",
-        f"qencode\tvod\t{'x' * 300}\ttranscode\trunning\tencoding\t-\t-\tno\t2026-11-21T20:58:30Z\t-\t-",
+        (
+            "PROVIDER\tACCOUNT\tTASK\tTYPE\tSTATE\tPHASE\tPROGRESS\tRETRIES\tSTALLED"
+            "\tCHANGED\tREASON\tMESSAGE\tCREATED"
+        ),
+        (
+            f"qencode\tvod\t{'x' * 300}\ttranscode\trunning\tencoding\t-\t-\tno"
+            "\t2026-11-21T20:58:30Z\t-\t-\t2026-11-21T18:00:00Z"
+        ),
         (
             "qencode\tvod\t4bd1ac1ba5cc9e2430f420712bb1e0be\ttranscode\tfailed\terror\t-\t0\tno"
-            "\t2026-11-21T20:58:30Z\tresources\tEncoder killed"
+            "\t2026-11-21T20:58:30Z\tresources\tEncoder killed\t-"
         ),
     ]
 
@@ -493,7 +543,7 @@ def test_given_an_account_that_is_not_there_when_asked_for_then_that_is_a_mistak
 
 
 def test_given_a_shard_when_an_account_is_not_there_then_another_shard_may_have_it() -> None:
-    words = "there is no account (livepeer/)?studio; there are: qencode/vod; shard 1 of 3 .* ask the others"
+    words = "there is no account (livepeer/)?studio; there are: .*; shard 1 of 3 .*; --url asks another"
 
     with pytest.raises(SourceError, match=words):
         asked_for(Wish(accounts=frozenset({"studio"})), [an_account()], PART)

@@ -89,6 +89,7 @@ def _known() -> Mapping[str, Schema]:
         "log.level": _one_of("debug", "info", "warn", "error"),
         "log.format": _one_of("logfmt", "json"),
         "web.externalUrl": _URL_OR_NOTHING,
+        "web.grafanaUrl": {"type": "string", "pattern": f"^$|{_SETTINGS[Kind.URL]['pattern']}"},
         "web.routePrefix": {"type": "string", "pattern": "^(/.*)?$"},
         "web.telemetryPath": _TELEMETRY_PATH,
         "web.config": _OBJECT,

@@ -55,6 +55,7 @@ EXPOSED: Values = {
     },
     "web": {
         "externalUrl": "https://video.example.com/tx",
+        "grafanaUrl": "https://grafana.example.com",
         "telemetryPath": "/metrics/all",
         "enableLifecycle": True,
         "enableAdminApi": True,

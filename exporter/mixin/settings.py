@@ -78,6 +78,7 @@ SETTINGS: Final = (
     Setting("ledger_degraded_for", "5m", Kind.DURATION, "How long the ledger could not be written."),
     Setting("exporter_absent_for", "5m", Kind.DURATION, "How long an exporter could not be scraped."),
     Setting("shards_disagree_for", "15m", Kind.DURATION, "How long shards have not fitted together."),
+    Setting("watched_twice_for", "15m", Kind.DURATION, "How long exporters have had tasks of one account."),
     Setting("reload_failed_for", "5m", Kind.DURATION, "How long a configuration with mistakes has waited."),
     Setting("grafana_url", "http://localhost:3000", Kind.URL, "Where the dashboards are."),
     Setting(

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ import requests
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.alerting import ROOT, alertmanager, prometheus, with_destinations
-from tests.processes import run
+from tests.alerting import ALONE, ROOT, alertmanager, prometheus, with_destinations
+from tests.processes import run, wait_until
 
 Tool = Callable[[str], str]
 
@@ -163,7 +163,7 @@ def test_prometheus_yml_and_the_rules_are_right_where_the_container_sees_them(
     said = check(tool("promtool"), "check", "config", "--lint-fatal", str(config))
 
     assert "2 rule files found" in said
-    assert re.findall(r"(\d+) rules found", said) == ["23", "12"]
+    assert re.findall(r"(\d+) rules found", said) == ["24", "12"]
 
 
 def test_prometheus_asks_and_tells_services_that_are_there() -> None:
@@ -181,7 +181,7 @@ def test_prometheus_starts_as_it_does_there_and_loads_all_rules(tool: Tool, tmp_
         found = requests.get(f"{url}/api/v1/rules", timeout=10).json()["data"]["groups"]
 
         assert {group["name"] for group in found} == GROUPS
-        assert sum(len(group["rules"]) for group in found) == 35
+        assert sum(len(group["rules"]) for group in found) == 36
         assert {rule["health"] for group in found for rule in group["rules"]} <= {"ok", "unknown"}
         assert [line for line in process.stderr.splitlines() if "level=info" not in line] == []
         check(*health_check(tool, "prometheus", "http://127.0.0.1:9090", url))
@@ -215,6 +215,62 @@ def test_what_holds_back_and_what_is_held_back_are_alerts_of_ours() -> None:
     alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
 
     assert set(re.findall(r"Transcoding\w+", ALERTMANAGER_YML.read_text())) < alerts
+
+
+HOLDING_BACK = {
+    "TranscodingAccountDown": "TranscodingTaskStalled",
+    "TranscodingFailureRatioFastBurn": "TranscodingFailureRatioSlowBurn",
+    "TranscodingTaskStalled": "TranscodingOldestTaskWaiting",
+    "TranscodingExporterAbsent": "TranscodingShardsDisagree",
+}
+"""One that is held back for each that does so."""
+
+NAMESPACES: Sequence[Mapping[str, str]] = ({"namespace": "video"}, {"namespace": "staging"}, {})
+
+
+def test_an_alert_holds_back_others_of_its_own_namespace_only_and_those_without_one_each_other(
+    tool: Tool, tmp_path: Path
+) -> None:
+    rules = yaml.safe_load(ALERTMANAGER_YML.read_text())["inhibit_rules"]
+    assert [rule["source_matchers"] for rule in rules] == [[f"alertname = {name}"] for name in HOLDING_BACK]
+    alerts = [
+        labels(number, source, **namespace)
+        for number, source in enumerate(HOLDING_BACK)
+        for namespace in ({"namespace": "video"}, {})
+    ] + [
+        labels(number, target, **namespace)
+        for number, target in enumerate(HOLDING_BACK.values())
+        for namespace in NAMESPACES
+    ]
+    (tmp_path / "alertmanager.yml").write_text(ALERTMANAGER_YML.read_text())
+    program = tool("prometheus-alertmanager")
+    with alertmanager(program, tmp_path / "alertmanager.yml", ALONE) as (_, url):
+        told = [{"labels": each} for each in alerts]
+        requests.post(f"{url}/api/v2/alerts", json=told, timeout=10).raise_for_status()
+
+        def held_back() -> set[tuple[str, str]]:
+            answer = requests.get(f"{url}/api/v2/alerts", timeout=10).json()
+            held = [alert["labels"] for alert in answer if alert["status"]["inhibitedBy"]]
+            return {(each["alertname"], each.get("namespace", "")) for each in held}
+
+        there = {(target, space) for target in HOLDING_BACK.values() for space in ("video", "")}
+        wait_until(lambda: held_back() >= there, 30, "alerts are held back")
+
+        assert held_back() == there
+
+
+def labels(pair: int, alert: str, **of_the_site: str) -> Mapping[str, str]:
+    """What an alert has that one of its pair may hold back, or be held back by; no other pair has its job."""
+    task = {"task_type": "upload", "state": "queued"}
+    account = {"provider": "livepeer", "account": "studio"}
+    return {
+        "alertname": alert,
+        "severity": "warning",
+        "job": f"pair-{pair}",
+        **account,
+        **task,
+        **of_the_site,
+    }
 
 
 def test_alertmanager_starts_as_it_does_there(tool: Tool, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def ask(base: str, query: str) -> list[object]:
 
 
 def test_every_runbook_is_among_the_pages() -> None:
-    assert len({page for page, _ in QUERIES if page.startswith("docs/runbooks/Transcoding")}) == 23
+    assert len({page for page, _ in QUERIES if page.startswith("docs/runbooks/Transcoding")}) == 24
     assert {query for _, query in QUERIES} >= WITH_DATA
 
 
@@ -101,5 +101,5 @@ def test_every_rule_is_evaluated_without_an_error(url: str) -> None:
 
     found = wait_until(evaluated, 30, "an evaluation of every rule")
 
-    assert len(found) == 35
+    assert len(found) == 36
     assert {rule["name"]: rule["lastError"] for rule in found if rule["health"] != "ok"} == {}

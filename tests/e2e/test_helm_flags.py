@@ -7,8 +7,8 @@ from helm.values import read
 from tests.helm import CHART, Values, container, notes, refusal
 from tests.helm_values import CASES, WATCHING
 
-FREE = "--web.grafana-url"
-"""The one flag that no value stands for."""
+FREE = "--web.listen-address=127.0.0.1:10478"
+"""An argument that is the user's as well: another address, behind another container that has the port."""
 
 HARMLESS = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
 OWN_FILE: Values = {
@@ -18,17 +18,14 @@ OWN_FILE: Values = {
 }
 
 
-def options() -> dict[str, str]:
-    """The flags of what the chart starts, each with its variable."""
-    return {
-        option.opts[0]: str(option.envvar)
-        for command in ("serve", "demo")
-        for option in main.commands[command].params
-        if option.envvar
-    }
+TAKEN = {
+    option.opts[0]: str(option.envvar)
+    for command in ("serve", "demo")
+    for option in main.commands[command].params
+    if option.envvar
+}
+"""The flags of what the chart starts, each with its variable."""
 
-
-TAKEN = {flag: variable for flag, variable in options().items() if flag != FREE}
 VALUES = {value.name for value in read((CHART / "values.yaml").read_text())} | {"config.storage.url"}
 
 
@@ -39,7 +36,6 @@ def remedy(said: str) -> set[str]:
 
 def test_the_flags_that_are_looked_at_are_all_there_are() -> None:
     assert {"--shard", "--total-shards", "--config.file", "--storage.path", "--web.listen-address"} < {*TAKEN}
-    assert FREE in options()
 
 
 @pytest.mark.parametrize("values", [WATCHING, CASES["sharded"], {}], ids=["watching", "sharded", "demo"])
@@ -58,7 +54,7 @@ def test_a_variable_of_a_flag_that_is_the_chart_s_is_refused_with_the_value_to_s
 def test_an_argument_that_is_the_chart_s_to_give_is_refused_with_the_value_to_set(
     form: str, flag: str
 ) -> None:
-    said = refusal({**WATCHING, "extraArgs": [f"{FREE}=https://grafana.example.com", form.format(flag), "1"]})
+    said = refusal({**WATCHING, "extraArgs": [FREE, form.format(flag), "1"]})
 
     assert f"extraArgs[1]: {flag} is " in said
     assert remedy(said) <= VALUES
@@ -73,6 +69,7 @@ def test_each_of_both_is_told_its_own_value() -> None:
     assert told("STORAGE_PATH") == {"config.storage.url", "persistence"}
     assert told("CONFIG_FILE") == {"config"}
     assert told("WEB_TELEMETRY_PATH") == {"web.telemetryPath"}
+    assert told("WEB_GRAFANA_URL") == {"web.grafanaUrl"}
 
 
 def test_a_variable_that_is_given_twice_is_refused() -> None:
@@ -82,12 +79,10 @@ def test_a_variable_that_is_given_twice_is_refused() -> None:
 
 
 def test_what_no_value_stands_for_is_free() -> None:
-    address, grafana = "--web.listen-address=127.0.0.1:10478", f"{FREE}=https://grafana.example.com"
-    variable = {"name": options()[FREE], "value": "https://grafana.example.com"}
-    found = container({**WATCHING, "extraArgs": [address, grafana], "extraEnv": [HARMLESS, variable]})
+    found = container({**WATCHING, "extraArgs": [FREE], "extraEnv": [HARMLESS]})
 
-    assert found["args"][-2:] == [address, grafana]
-    assert found["env"] == [HARMLESS, variable]
+    assert found["args"][-1] == FREE
+    assert found["env"] == [HARMLESS]
 
 
 def test_a_file_of_one_s_own_is_served_unless_there_is_one_of_the_chart_s() -> None:

@@ -324,6 +324,27 @@ def test_runbooks_are_where_people_reach_the_exporter_unless_they_are_said_to_be
     assert link(elsewhere) == "https://wiki.example.com/tx/TranscodingAccountDown"
 
 
+@pytest.mark.parametrize(
+    ("grafana", "of_the_rules", "page", "alerts"),
+    [
+        ("", "", "", "http://localhost:3000"),
+        ("https://one/grafana/", "", "https://one/grafana/", "https://one/grafana"),
+        ("", "https://two", "https://two", "https://two"),
+        ("https://one", "https://two", "https://one", "https://two"),
+    ],
+)
+def test_the_status_page_and_the_alerts_link_to_one_grafana_unless_each_is_told_its_own(
+    grafana: str, of_the_rules: str, page: str, alerts: str
+) -> None:
+    settings = {"grafana_url": of_the_rules} if of_the_rules else {}
+    values = merged(RULED, {"web": {"grafanaUrl": grafana}, "prometheusRule": {"settings": settings}})
+    link = str(alert("TranscodingExporterAbsent", values)["annotations"]["dashboard_url"])
+    flags = [each for each in container(values)["args"] if each.startswith("--web.grafana-url")]
+
+    assert flags == ([f"--web.grafana-url={page}"] if page else [])
+    assert link == f"{alerts}/d/transcoding-exporter"
+
+
 def test_an_alert_can_be_left_out_and_the_others_labelled() -> None:
     added = {
         "disabledAlerts": ["TranscodingAccountDown"],

@@ -22,6 +22,7 @@ def test_whatever_runs_can_be_stopped_and_no_exporter_is_told_of_no_shards(name:
     assert workload(values)["spec"]["replicas"] == 0
     assert "SHARD" not in str(container(values))
     assert not [each for each in objects(values) if each["kind"] == "PodDisruptionBudget"]
+    assert not [each for each in objects(values) if each["kind"] == "Pod"], "helm test would find nothing"
     for found in objects(values):
         check(found, KUBERNETES[-1])
 

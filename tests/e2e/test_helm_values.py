@@ -80,6 +80,8 @@ def test_a_section_that_does_not_exist_is_refused_by_its_name() -> None:
         ("persistence.size", "1 GB", "/persistence/size"),
         ("persistence.retentionPolicy.whenScaled", "Keep", "/persistence/retentionPolicy/whenScaled"),
         ("web.externalUrl", "video.example.com", "/web/externalUrl"),
+        ("web.grafanaUrl", "grafana.example.com", "/web/grafanaUrl"),
+        ("web.grafanaUrl", 'https://grafana.example.com/"x', "/web/grafanaUrl"),
         ("serviceMonitor.interval", "soon", "/serviceMonitor/interval"),
         ("serviceMonitor.enabled", "true", "/serviceMonitor/enabled"),
         ("podMonitor.scheme", "ftp", "/podMonitor/scheme"),

@@ -51,6 +51,7 @@ EITHER_SIDE = {
     "ledger_degraded_for": ("4m", "6m"),
     "exporter_absent_for": ("4m", "6m"),
     "shards_disagree_for": ("14m", "16m"),
+    "watched_twice_for": ("14m", "16m"),
     "reload_failed_for": ("4m", "6m"),
     "keep_firing_for": ("5m", "7m"),
 }
@@ -123,7 +124,7 @@ def test_promtool_accepts_the_rules_without_a_word_of_doubt(promtool: PromTool) 
 
     assert (checked.returncode, checked.stderr) == (0, "")
     assert checked.stdout == (
-        f"Checking {RULES}/transcoding-alerts.yaml\n  SUCCESS: 23 rules found\n\n"
+        f"Checking {RULES}/transcoding-alerts.yaml\n  SUCCESS: 24 rules found\n\n"
         f"Checking {RULES}/transcoding-recording.yaml\n  SUCCESS: 12 rules found\n\n"
     )
 
@@ -153,7 +154,7 @@ def test_promtool_accepts_the_rules_with_the_most_extreme_settings(
         checked = promtool("check", "rules", "--lint=all", one)
 
         assert (checked.returncode, checked.stderr) == (0, ""), value
-        assert "SUCCESS: 35 rules found" in checked.stdout
+        assert "SUCCESS: 36 rules found" in checked.stdout
 
 
 # --- The cases are complete ------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_one_file_has_the_groups_of_both_the_recorded_ones_first() -> None:
         ("transcoding-tasks", 4),
         ("transcoding-fleet", 5),
         ("transcoding-providers", 7),
-        ("transcoding-exporter", 7),
+        ("transcoding-exporter", 8),
     ]
 
 

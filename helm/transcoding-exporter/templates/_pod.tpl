@@ -199,6 +199,9 @@ true
 {{- with .Values.web.routePrefix -}}
 {{- $args = append $args (printf "--web.route-prefix=%s" .) -}}
 {{- end -}}
+{{- with .Values.web.grafanaUrl | default (dig "grafana_url" "" (.Values.prometheusRule.settings | default dict)) -}}
+{{- $args = append $args (printf "--web.grafana-url=%s" .) -}}
+{{- end -}}
 {{- if ne .Values.web.telemetryPath "/metrics" -}}
 {{- $args = append $args (printf "--web.telemetry-path=%s" .Values.web.telemetryPath) -}}
 {{- end -}}

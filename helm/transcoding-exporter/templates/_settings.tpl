@@ -157,6 +157,9 @@ true
 {{- with .Values.web.externalUrl -}}
 {{- $_ := set $settings "runbooks_url" (printf "%s/runbooks" (trimSuffix "/" .)) -}}
 {{- end -}}
+{{- with .Values.web.grafanaUrl -}}
+{{- $_ := set $settings "grafana_url" (trimSuffix "/" .) -}}
+{{- end -}}
 {{- range $name, $value := .Values.prometheusRule.settings -}}
 {{/* toJson, for numbers only: a million is not to become 1e+06. */}}
 {{- $_ := set $settings $name (kindIs "string" $value | ternary $value (toJson $value)) -}}

@@ -69,6 +69,7 @@
 --web.telemetry-path: web.telemetryPath
 --web.external-url: web.externalUrl
 --web.route-prefix: web.routePrefix
+--web.grafana-url: web.grafanaUrl
 --web.enable-lifecycle: web.enableLifecycle
 --web.enable-admin-api: web.enableAdminApi
 --log.level: log.level

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import yaml
 
-from tests.processes import Process, run, running, wait_until
+from tests.processes import Process, address_of_prometheus, run, running, wait_until
 from tests.scraping import read
 
 ROOT = Path(__file__).parents[1]
@@ -224,8 +224,7 @@ def prometheus(program: str, config: Path, *flags: str) -> Iterator[tuple[Proces
         "--web.listen-address=127.0.0.1:0",
     ]
     with running(command) as process:
-        address = process.find(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
-        process.find(r'(msg="Server is ready to receive web requests\.")')
+        address = address_of_prometheus(process)
         yield process, f"http://{address}"
 
 

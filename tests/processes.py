@@ -119,3 +119,10 @@ def exporting(*arguments: str, **variables: str) -> Iterator[tuple[Process, str]
     """The exporter as a process that listens on a free port, and the URL of its metrics."""
     with running([*EXPORTER, *arguments, ANY_PORT], variables) as process:
         yield process, process.find(r'\burl"?[=:] ?"?(http://[^\s"]+)')
+
+
+def address_of_prometheus(process: Process) -> str:
+    """Return where a Prometheus is found, once it is ready: at first it listens, and answers 503."""
+    address = process.find(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
+    process.find(r'(msg="Server is ready to receive web requests\.")')
+    return address

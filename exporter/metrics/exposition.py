@@ -6,7 +6,7 @@ that of the scrape before, so is all of the text.
 
 Text and OpenMetrics share the lines of the tasks; those of the fleet differ in headers and exemplars. It all
 says the same, sample by sample, as what the official client makes of `TaskCollector`
-(tests/unit/test_exposition.py).
+(tests/unit/test_exposition_stateful.py).
 """
 
 import math

@@ -4,7 +4,7 @@ What is relied on of uvicorn, beside what its documentation promises: that `H11P
 arguments, keeps h11's state machine in `conn`, calls `on_response_complete` after each answer and
 `send_400_response` for what is no HTTP, and that `shutdown` ends the connection after the answer that is
 under way. And of asyncio's `SSLProtocol`: that it calls `_on_handshake_complete` after a handshake, and that
-`_process_outgoing` writes what OpenSSL has to say. tests/integration/test_server.py notices if a release
+`_process_outgoing` writes what OpenSSL has to say. tests/integration/test_server_*.py notice if a release
 changes that.
 """
 

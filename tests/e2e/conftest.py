@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.lacking import FETCH, do_without
-from tests.processes import Process, exporting, running
+from tests.processes import Process, address_of_prometheus, exporting, running
 
 _UNPACKED = Path(__file__).parents[2] / ".tools" / "usr" / "bin"
 
@@ -64,6 +64,5 @@ def prometheus(
         "--web.listen-address=127.0.0.1:0",
     ]
     with running(command) as process:
-        address = process.find(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
-        process.find(r'(msg="Server is ready to receive web requests\.")')
+        address = address_of_prometheus(process)
         yield Served(process, f"http://{address}")

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.boards import Ask, Choice, asks, choices
-from tests.processes import Process, exporting, running, wait_until
+from tests.processes import Process, address_of_prometheus, exporting, running, wait_until
 from tests.promql import interpolated
 
 RULES = Path(__file__).parents[2] / "prometheus" / "rules"
@@ -162,8 +162,7 @@ def asking(
         "--web.listen-address=127.0.0.1:0",
     ]
     with running(command) as process:
-        address = process.find(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
-        process.find(r'(msg="Server is ready to receive web requests\.")')
+        address = address_of_prometheus(process)
         yield lambda job: Grafana(f"http://{address}", job)
 
 

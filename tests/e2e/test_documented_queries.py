@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.e2e.conftest import Served
-from tests.processes import running, wait_until
+from tests.processes import address_of_prometheus, running, wait_until
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,8 +59,7 @@ def url(tool: Callable[[str], str], demo: Served, tmp_path_factory: pytest.TempP
         "--web.listen-address=127.0.0.1:0",
     ]
     with running(command) as process:
-        address = process.find(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
-        process.find(r'(msg="Server is ready to receive web requests\.")')
+        address = address_of_prometheus(process)
         base = f"http://{address}/api/v1"
         # Both accounts, so that a match of one with many is one.
         each = "count by (provider) (transcoding_task_phase)"

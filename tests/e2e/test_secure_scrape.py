@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from tests.pki import HASH, PASSWORD, Authority
-from tests.processes import ANY_PORT, EXPORTER, Process, running, wait_until
+from tests.processes import ANY_PORT, EXPORTER, Process, address_of_prometheus, running, wait_until
 
 Tool = Callable[[str], str]
 
@@ -242,8 +242,7 @@ def prometheus(program: str, secured: Secured) -> Iterator[str]:
         "--web.listen-address=127.0.0.1:0",
     ]
     with running(command) as process:
-        address = process.find(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
-        process.find(r'(msg="Server is ready to receive web requests\.")')
+        address = address_of_prometheus(process)
         yield f"http://{address}"
 
 

@@ -10,7 +10,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.metrics.view import Picture, View
 from exporter.model import FailureReason, State, Task
 from exporter.tracking.knowledge import Snapshot
-from tests.unit.test_exposition import (
+from tests.exposed import (
     FORMATS,
     NOW,
     OTHERS,

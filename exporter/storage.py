@@ -1,6 +1,6 @@
 """Opens the ledger that the configuration names."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -14,6 +14,8 @@ from exporter.tracking.ledger import Ledger, MemoryLedger
 
 if TYPE_CHECKING:
     from exporter.tracking.database import Database
+
+_MAX_PORT: Final = 65535
 
 _log = structlog.get_logger()
 
@@ -88,12 +90,19 @@ def _database(url: str) -> "Database | None":
     if url in ("memory://", "sqlite:///:memory:"):
         return None
     # Imported only where it is used: SQLAlchemy takes a while.
+    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     from exporter.tracking.database import Database
 
     try:
-        return Database(url)
+        port = make_url(url).port
+        if port is None or 0 < port <= _MAX_PORT:
+            return Database(url)
+        obstacle = Obstacle(
+            f"the URL has no port from 1 to {_MAX_PORT}",
+            "write storage.url like postgresql://user@host:5432/name",
+        )
     except ImportError:
         obstacle = Obstacle(
             "the driver of PostgreSQL is not installed here",

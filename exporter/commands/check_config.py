@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from exporter.startup import ledger_url, the_shard
 if TYPE_CHECKING:
     from exporter.commands.checking import Checked
     from exporter.guard.web_config import WebConfig
+    from exporter.server.listen import Address
 
 _ACCOUNTS: Final = ("LIVEPEER_API_KEY", "QENCODE_TASK_TOKENS")
 """The environment variables that make an account each."""
@@ -30,21 +32,22 @@ def check_config(
     shard: int | None,
     total_shards: int,
     web_config_file: Path | None,
+    web_listen_address: Sequence["Address"] | None,
     file: Path | None,
     **_: Any,
 ) -> None:
     """Check a configuration.
 
     FILE can stand for --config.file. What --web.config.file names is checked along with it, or on its own.
-    Other flags of `serve` are refused as it would refuse them, and so is a place where no ledger can be;
-    nothing is written. Prints every mistake, and exits with 1 if there is one.
+    Other flags of `serve` are refused as it would refuse them, and so is a place where no ledger or no
+    socket can be; nothing is written. Prints every mistake, and exits with 1 if there is one.
     """
     if file and config_file:
         raise click.UsageError("the file is named twice: by --config.file and as an argument")
-    from exporter.commands.checking import check, check_ledger
+    from exporter.commands.checking import check, check_addresses, check_ledger
 
     part = the_shard(shard, total_shards)
-    found = []
+    found = [check_addresses(web_listen_address or ())]
     if file or config_file or not web_config_file or any(map(os.environ.get, _ACCOUNTS)):
         found.append(check(file or config_file, os.environ, part, ledger=storage_path is None))
     if storage_path is not None:

@@ -15,6 +15,7 @@ from exporter.config import Config, ConfigError, Mistake, QencodeConfig, load
 from exporter.config_values import in_clear
 from exporter.providers.qencode_masters import is_allowed
 from exporter.schema import InvalidValueError
+from exporter.server.listen import Address, refusals
 from exporter.sharding import ALONE, Shard
 from exporter.storage import obstacle_to
 
@@ -52,10 +53,10 @@ def check(
     found = Checked()
     if ledger and not place.looked:
         found = check_ledger(config.storage.url, shard, *([str(path), "storage.url"] if path else [_PLACE]))
-    if mistakes := (*files.mistakes, *found.mistakes):
-        return Checked(mistakes)
+    mistakes = (*files.mistakes, *found.mistakes)
     notes = [note for account in config.qencode for note in _notes(account)]
-    return Checked((), [*place.notes, *found.notes, *notes], _accounts(config, files))
+    accounts = () if mistakes else _accounts(config, files)
+    return Checked(mistakes, [*place.notes, *found.notes, *notes], accounts)
 
 
 def check_ledger(url: str, shard: Shard = ALONE, where: str = _PLACE, key: str = "") -> Checked:
@@ -65,6 +66,14 @@ def check_ledger(url: str, shard: Shard = ALONE, where: str = _PLACE, key: str =
         return Checked()
     mistake = Mistake(where, None, key, obstacle.problem, obstacle.advice)
     return Checked(notes=[f"note: {mistake}"]) if obstacle.here else Checked([mistake])
+
+
+def check_addresses(addresses: Sequence[Address]) -> Checked:
+    """Check where to listen; whether an address is in use is not looked at."""
+    remedy = "mend that, or name another address"
+    return Checked(
+        [Mistake("--web.listen-address", None, "", str(error), remedy) for error in refusals(addresses)]
+    )
 
 
 def _look_away(_url: str) -> None:

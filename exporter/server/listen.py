@@ -4,8 +4,7 @@ import errno
 import os
 import re
 import socket
-import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,9 @@ _UNIX: Final = "unix:"
 _TCP: Final = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]*):([^:]*)")
 _PORT: Final = re.compile("[0-9]{1,9}")
 _MAX_PORT: Final = 65535
+_NUMERIC: Final = re.compile(r"[0-9.]+|.*:.*")
+_MAX_UNIX: Final = 107
+"""Bytes of the path of a unix socket, to Linux."""
 
 _HINT: Final = "write it like :10477 or 127.0.0.1:10477, or unix:/run/exporter.sock"
 
@@ -67,6 +69,10 @@ def parse_address(text: str) -> Address:
         path = text.removeprefix(_UNIX)
         if not path or path.endswith("/"):
             raise InvalidAddressError(f"{text!r} is not an address; {_HINT}")
+        if len(os.fsencode(path)) > _MAX_UNIX:
+            raise InvalidAddressError(
+                f"{text!r} has a path of more than {_MAX_UNIX} bytes; name a shorter one"
+            )
         return UnixAddress(Path(path))
     match = _TCP.fullmatch(text)
     if not match:
@@ -79,14 +85,26 @@ def parse_address(text: str) -> Address:
         raise InvalidAddressError(f"{text!r} has no name of a host; {_HINT}") from None
     if not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
         raise InvalidAddressError(f"{text!r} has no port from 0 to {_MAX_PORT}; {_HINT}")
-    return TcpAddress(host.strip("[]"), int(port))
+    host = host.strip("[]")
+    if _NUMERIC.fullmatch(host) and not _is_numeric(host):
+        raise InvalidAddressError(f"{text!r} has no IP address before the port; {_HINT}")
+    return TcpAddress(host, int(port))
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        # Which networks there are (fe80::1%eth0) is another question.
+        socket.getaddrinfo(host.partition("%")[0], None, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return False
+    return True
 
 
 def parse_addresses(texts: Sequence[str]) -> Sequence[Address]:
     """Read addresses, of which one text may hold several, with commas or blanks between them.
 
     Raises:
-        InvalidAddressError: there is none, or one that is none.
+        InvalidAddressError: there is none, or one that is none, or is there twice.
 
     >>> [str(address) for address in parse_addresses([":80, [::1]:81", ":82"])]
     [':80', '[::1]:81', ':82']
@@ -94,7 +112,25 @@ def parse_addresses(texts: Sequence[str]) -> Sequence[Address]:
     addresses = [parse_address(word) for text in texts for word in re.split(r"[,\s]+", text) if word]
     if not addresses:
         raise InvalidAddressError(f"there is no address; {_HINT}")
+    for index, address in enumerate(addresses):
+        # With port 0, each finds a port of its own.
+        any_port = isinstance(address, TcpAddress) and not address.port
+        if address in addresses[:index] and not any_port:
+            raise InvalidAddressError(f"{str(address)!r} is given twice; remove one of them")
     return addresses
+
+
+def refusals(addresses: Sequence[Address]) -> Iterator[ListenError]:
+    """Return why nobody can listen on some of the addresses; whether one is in use is not looked at."""
+    for address in addresses:
+        try:
+            if isinstance(address, UnixAddress):
+                _refuse_other(address.path)
+        except PermissionError:
+            # Who serves may be another user.
+            continue
+        except OSError as error:
+            yield _refusal(address, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +172,7 @@ def listen(addresses: Sequence[Address]) -> Sequence[Listener]:
             for listener in listeners:
                 listener.withdraw()
                 listener.socket.close()
-            raise ListenError(f"can't listen on {address}: {_cause(error)}") from error
+            raise _refusal(address, error) from error
     return listeners
 
 
@@ -149,6 +185,7 @@ def _listen(address: Address) -> Listener:
             host, port = bound.getsockname()[:2]
             return Listener(bound, TcpAddress(host, port))
         case UnixAddress(path):
+            _refuse_other(path)
             _remove_stale(path)
             bound = socket.socket(socket.AF_UNIX)
             try:
@@ -173,14 +210,18 @@ def _bind(address: TcpAddress) -> socket.socket:
     return socket.create_server((str(place[0]), address.port), family=family, backlog=BACKLOG)
 
 
+def _refuse_other(path: Path) -> None:
+    """Raise OSError for a path at which no socket can be."""
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, f"there is no folder {path.parent}")
+    if path.exists() and not path.is_socket():
+        raise OSError(errno.EEXIST, "there is a file that is no socket")
+
+
 def _remove_stale(path: Path) -> None:
     """Remove what a process that is dead has left; a socket that somebody listens on stays."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
+    if not path.exists():
         return
-    if not stat.S_ISSOCK(mode):
-        raise OSError(errno.EEXIST, "there is a file that is no socket")
     with socket.socket(socket.AF_UNIX) as probe:
         # Who listens but is too busy to accept at once lives, too.
         probe.setblocking(False)
@@ -194,6 +235,7 @@ def _remove_stale(path: Path) -> None:
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def _cause(error: OSError) -> str:
+def _refusal(address: Address, error: OSError) -> ListenError:
     # Python adds the address, which we name ourselves.
-    return (error.strerror or str(error)).partition(" (while attempting")[0]
+    cause = (error.strerror or str(error)).partition(" (while attempting")[0]
+    return ListenError(f"can't listen on {address}: {cause}")

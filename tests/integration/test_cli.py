@@ -627,6 +627,43 @@ def test_given_an_address_when_checked_then_it_is_fine(address: str) -> None:
     assert call("check-config", *arguments, QENCODE_TASK_TOKENS="a").status == 0
 
 
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("nowhere/exporter.sock", "there is no folder {}/nowhere"),
+        ("file/exporter.sock", "there is no folder {}/file"),
+        ("file", "there is a file that is no socket"),
+    ],
+)
+def test_given_a_place_where_no_socket_can_be_then_it_is_refused_by_both(
+    tmp_path: Path, place: str, why: str
+) -> None:
+    (tmp_path / "file").touch()
+    address = f"unix:{tmp_path}/{place}"
+    arguments = (f"--web.listen-address={address}", "--storage.path=")
+    checked = call("check-config", *arguments, QENCODE_TASK_TOKENS="a")
+    served = run("serve", *arguments, QENCODE_TASK_TOKENS="a")
+
+    words = f"can't listen on {address}: {why.format(tmp_path)}"
+    assert (served.returncode, served.stderr) == (1, f"Error: {words}\n")
+    told = f"--web.listen-address: {words}; mend that, or name another address\n"
+    assert checked == (1, "", told)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("address", [":1,:1", "256.1.1.1:0", "[::zz]:0", f"unix:/{'n' * 107}"])
+def test_given_an_address_that_can_not_be_used_then_it_is_refused_by_both_in_the_same_words(
+    address: str,
+) -> None:
+    checked, served = (
+        call(command, f"--web.listen-address={address}", "--storage.path=", QENCODE_TASK_TOKENS="a")
+        for command in ("check-config", "serve")
+    )
+
+    assert (checked.status, served.status) == (2, 2)
+    assert checked.stderr.replace("check-config", "serve").replace(" [FILE]", "") == served.stderr
+
+
 def test_given_a_mistake_in_the_environment_when_run_then_the_variable_is_named() -> None:
     result = run("serve", TRANSCODING_EXPORTER_WEB_LISTEN_ADDRESS="nonsense")
 

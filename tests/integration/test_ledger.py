@@ -14,6 +14,7 @@ import structlog
 from msgspec import msgpack
 from prometheus_client import CollectorRegistry
 
+from exporter.ledger_file import UnusableError
 from exporter.metrics.telemetry import Telemetry
 from exporter.model import Account, Observation, Provider, State
 from exporter.sharding import Shard
@@ -500,17 +501,64 @@ class TestAFileOfSomethingElse:
         assert list(tmp_path.iterdir()) == [path]
         assert path.read_text() == "storage: {url: 'sqlite:///config.yml'}\n"
 
-    @pytest.mark.parametrize("companions", [[], ["-wal"]])
+    @pytest.mark.parametrize(
+        ("size", "companions"),
+        [(8192, [".lock"]), (100, ["-wal"]), (8192, ["-shm"]), (100, ["-wal", ".lock"])],
+    )
     def test_is_not_a_ledger_whose_beginning_was_overwritten(
-        self, tmp_path: Path, clock: Clock, companions: list[str]
+        self, tmp_path: Path, clock: Clock, size: int, companions: list[str]
     ) -> None:
         path = tmp_path / "ledger.db"
-        path.write_bytes(bytes(100 if companions else 8192))
+        path.write_bytes(bytes(size))
         for companion in companions:
             path.with_name(path.name + companion).touch()
 
         with exposed(f"sqlite:///{path}", clock) as shown:
             assert shown() == 1
+
+    @pytest.mark.parametrize(
+        ("content", "companions"),
+        [(b"x" * 4096, []), (bytes(8192), []), (b"x" * 100, [".lock"]), (b"SQLite format 2\0" * 256, [])],
+    )
+    def test_is_refused_whatever_its_size_if_no_exporter_has_claimed_it(
+        self, tmp_path: Path, clock: Clock, content: bytes, companions: list[str]
+    ) -> None:
+        path = tmp_path / "notes"
+        path.write_bytes(content)
+        for companion in companions:
+            path.with_name(path.name + companion).touch()
+        before = set(tmp_path.iterdir())
+
+        with pytest.raises(DatabaseError, match="notes is no ledger; move it away, or name another file"):
+            open_ledger(f"sqlite:///{path}", clock, Telemetry(CollectorRegistry()))
+
+        assert set(tmp_path.iterdir()) == before
+        assert path.read_bytes() == content
+
+
+class TestALongPath:
+    @pytest.mark.parametrize(("name", "path"), [(247, 0), (248, 0), (100, 504), (100, 505)])
+    def test_is_refused_if_sqlite_can_not_open_it(
+        self, tmp_path: Path, clock: Clock, name: int, path: int
+    ) -> None:
+        folder = tmp_path
+        while (lacking := path - name - 1 - len(str(folder))) > 0:
+            # A slash belongs to each.
+            folder /= "f" * (lacking - 1 if lacking <= 200 else 100)
+        folder.mkdir(parents=True, exist_ok=True)
+        place = folder / ("n" * name)
+        assert path in (0, len(str(place)))
+        url = f"sqlite:///{place}"
+
+        if name == 248 or path == 505:
+            with pytest.raises(DatabaseError, match="unable to open database file"):
+                Database(url).open()
+            with pytest.raises(UnusableError, match=r"too long|longer than 504 bytes"):
+                open_ledger(url, clock, Telemetry(CollectorRegistry()))
+        else:
+            with exposed(url, clock) as shown:
+                assert shown() == 0
+            assert place.stat().st_size > 0
 
 
 ASIDE = "transcoding_exporter_ledger_set_aside_files"
@@ -534,6 +582,8 @@ class TestSetAside:
         self, tmp_path: Path, clock: Clock
     ) -> None:
         path, elsewhere = tmp_path / "ledger.db", tmp_path / "elsewhere"
+        with exposed(f"sqlite:///{path}", clock) as shown:
+            assert shown() == 0
         path.write_bytes(b"\xa5" * 8192)
         elsewhere.mkdir()
 

@@ -247,6 +247,11 @@ OTHERS = "name another with --storage.path=FILE, or keep nothing with --storage.
         ("config.yml", "{} is no ledger", "move it away, "),
         ("config.yml/ledger.db", "{} can't be made: config.yml is a file, not a folder", "move that away, "),
         (".", "{} is a folder", "write ledger.db, "),
+        ("users.db", "{} is no ledger, but another program's database of SQLite", ""),
+        ("page.txt", "{} is no ledger", "move it away, "),
+        ("pipe.db", "{} is a socket, a pipe or a device, not a file", ""),
+        ("link.db", "{0} can't be made: {0} is a link, and there is no folder /no/such", "make that, "),
+        ("x" * 248, "{} can't be reached: File name too long", ""),
     ],
 )
 @pytest.mark.parametrize("way", ["flag", "configuration"])
@@ -255,11 +260,17 @@ def test_given_a_place_where_no_ledger_can_be_then_it_refuses_and_tells_once_wha
 ) -> None:
     if way == "configuration":
         write(config, livepeer(simulator), storage={"url": f"sqlite:///{place}"})
-    before = files(config.parent)
+    users, page = config.with_name("users.db"), config.with_name("page.txt")
+    execute(users, "CREATE TABLE users (name TEXT)")
+    page.write_text("x" * 4096)
+    os.mkfifo(config.with_name("pipe.db"))
+    config.with_name("link.db").symlink_to("/no/such/ledger.db")
+    before, held = files(config.parent), (users.read_bytes(), page.read_bytes())
     words = refused(config, *([f"--storage.path={place}"] if way == "flag" else []))
 
     assert words == f"Error: the ledger can't be used: {problem.format(place)}\n{remedy}{OTHERS}\n"
     assert files(config.parent) == before
+    assert (users.read_bytes(), page.read_bytes()) == held
 
 
 @pytest.mark.parametrize(
@@ -346,6 +357,8 @@ def test_given_a_damaged_ledger_then_it_is_set_aside_and_a_new_one_begun(
     config: Path, ledger: Path, simulator: Simulator
 ) -> None:
     damaged = b"\xa5" * 8192
+    with serving(config, f"--storage.path={ledger}") as exporter:
+        exporter.stop()
     ledger.write_bytes(damaged)
     with serving(config, f"--storage.path={ledger}") as exporter:
         answer = exporter.scrape()

@@ -264,6 +264,10 @@ def test_not_a_path_for_the_metrics(path: str) -> None:
         ("[::1]:65535", TcpAddress("::1", 65535)),
         ("unix:/run/exporter.sock", UnixAddress(Path("/run/exporter.sock"))),
         ("unix:exporter.sock", UnixAddress(Path("exporter.sock"))),
+        # To the resolver, these are addresses, too.
+        ("127.1:80", TcpAddress("127.1", 80)),
+        ("[fe80::1%eth7]:80", TcpAddress("fe80::1%eth7", 80)),
+        (f"unix:/{'ü' * 53}", UnixAddress(Path(f"/{'ü' * 53}"))),
     ],
 )
 def test_an_address_to_listen_on(text: str, address: Address) -> None:
@@ -278,6 +282,38 @@ def test_an_address_to_listen_on(text: str, address: Address) -> None:
 def test_not_an_address_to_listen_on(text: str) -> None:
     with pytest.raises(InvalidAddressError, match=r"write it like :10477 or 127\.0\.0\.1:10477"):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    "host", ["256.1.1.1", "1.2.3.4.5", "1.2.3.4.", "[::zz]", "[1::2::3]", "[%eth0:]", "[.:]"]
+)
+def test_a_host_that_looks_like_an_ip_address_but_is_none_is_refused(host: str) -> None:
+    with pytest.raises(InvalidAddressError, match="has no IP address before the port; write it like :10477"):
+        parse_address(f"{host}:80")
+
+
+@pytest.mark.parametrize("path", ["/" + "n" * 107, "/" + "ü" * 54])
+def test_a_path_that_is_too_long_for_a_socket_is_refused(path: str) -> None:
+    with pytest.raises(InvalidAddressError, match="has a path of more than 107 bytes; name a shorter one"):
+        parse_address(f"unix:{path}")
+
+
+@pytest.mark.parametrize(
+    ("texts", "twice"),
+    [
+        ([":80", "unix:/s", ":080"], ":80"),
+        (["unix:/s,:80 unix:/s"], "unix:/s"),
+        (["[::1]:80", "127.0.0.1:80", "[::1]:80"], "[::1]:80"),
+    ],
+)
+def test_an_address_that_is_given_twice_is_refused(texts: list[str], twice: str) -> None:
+    with pytest.raises(InvalidAddressError) as refused:
+        parse_addresses(texts)
+    assert str(refused.value) == f"'{twice}' is given twice; remove one of them"
+
+
+def test_any_free_port_can_be_wanted_twice() -> None:
+    assert parse_addresses([":0", ":0"]) == [TcpAddress("", 0), TcpAddress("", 0)]
 
 
 @pytest.mark.parametrize(

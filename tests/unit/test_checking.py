@@ -1,7 +1,11 @@
 """`check-config` finds every mistake at once, in files of tokens as well, and says what would be watched."""
 
 import json
+import os
+import socket
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
@@ -12,8 +16,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.commands.checking import Checked, check
+from exporter.commands.checking import Checked, check, check_ledger
 from exporter.sharding import Shard
+from exporter.tracking.database import Database
 from exporter.tracking.token_labels import custom_labels, is_token
 from exporter.tracking.tokens import FileSource
 
@@ -256,6 +261,19 @@ def test_given_any_file_of_tokens_then_what_is_not_complained_about_is_watched_w
 # --- Where the ledger is to be -------------------------------------------------------------------------
 
 TOKENS = "qencode: [{name: vod, task_tokens: [a]}]"
+ANOTHERS = "another program's database of SQLite"
+
+
+DATABASES = {
+    "users.db": "CREATE TABLE users (name TEXT)",
+    "tasks.db": "CREATE TABLE accounts (name TEXT); CREATE TABLE tasks (id TEXT)",
+    "logins.db": "CREATE TABLE accounts (provider TEXT, account TEXT, user TEXT)",
+    "migrated.db": "CREATE TABLE schema_version (version INTEGER); INSERT INTO schema_version VALUES (1)",
+    # SQLite keeps a table of its own in it.
+    "emptied.db": "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE t",
+    "half-made.db": "CREATE TABLE accounts (provider TEXT, account TEXT, opened DOUBLE, position DOUBLE)",
+}
+"""What is in databases of SQLite."""
 
 
 def lay_out(folder: Path) -> None:
@@ -263,18 +281,29 @@ def lay_out(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "notes.txt").write_text("not a ledger\n")
     (folder / "empty.db").touch()
-    # What SQLite can't read but may have written: serving sets it aside, and begins anew.
+    # What SQLite can't read but an exporter has claimed: serving sets it aside, and begins anew.
     (folder / "damaged.db").write_bytes(bytes(8192))
-    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
-        connection.execute("CREATE TABLE schema_version (version INTEGER)")
+    (folder / "damaged.db.lock").touch()
+    (folder / "page.txt").write_text("x" * 4095 + "\n")
+    with closing(Database(f"sqlite:///{folder}/ledger.db")) as ledger:
+        ledger.open()
+    for name, statements in DATABASES.items():
+        with closing(sqlite3.connect(folder / name)) as connection:
+            connection.executescript(statements)
+    os.mkfifo(folder / "pipe.db")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(str(folder / "socket.db"))
+    (folder / "link.db").symlink_to("nowhere/ledger.db")
+    (folder / "link").symlink_to("nowhere")
+    (folder / "new-link.db").symlink_to("folder/new.db")
 
 
 def seen(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     """All that is in a folder, with its times and what it holds."""
     return {
         str(path): (
-            path.stat().st_mtime_ns,
-            path.stat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.lstat().st_mode,
             path.read_bytes() if path.is_file() else b"",
         )
         for path in (folder, *folder.rglob("*"))
@@ -300,6 +329,53 @@ def seen(folder: Path) -> dict[str, tuple[int, int, bytes]]:
         (
             "sqlite:////proc/folder/ledger.db",
             "/proc/folder/ledger.db can't be made: nobody can keep a file in /proc; name another file",
+        ),
+        ("sqlite:///{0}/page.txt", "{0}/page.txt is no ledger; move it away, or name another file"),
+        *(
+            (f"sqlite:///{{0}}/{name}", f"{{0}}/{name} is no ledger, but {ANOTHERS}; name another file")
+            for name in ("users.db", "tasks.db", "logins.db", "migrated.db")
+        ),
+        *(
+            (f"sqlite:///{place}", f"{place} is a socket, a pipe or a device, not a file; name another file")
+            for place in ("{0}/pipe.db", "{0}/socket.db", "/dev/null")
+        ),
+        (
+            "sqlite:///{0}/link.db",
+            (
+                "{0}/link.db can't be made: {0}/link.db is a link, and there is no folder {0}/nowhere; "
+                "make that, or name another file"
+            ),
+        ),
+        (
+            "sqlite:///{0}/link/ledger.db",
+            (
+                "{0}/link/ledger.db can't be made: {0}/link is a link, and there is no folder {0}/nowhere; "
+                "make that, or name another file"
+            ),
+        ),
+        *(
+            (
+                f"sqlite:///{{0}}/{'x' * length}",
+                f"{{0}}/{'x' * length} can't be reached: File name too long; name another file",
+            )
+            for length in (248, 300)
+        ),
+        (
+            f"sqlite:///{{0}}/{'folder/' * 80}ledger.db",
+            (
+                f"{{0}}/{'folder/' * 80}ledger.db can't be made: its path is longer than 504 bytes; "
+                "name another file"
+            ),
+        ),
+        *(
+            (
+                f"postgresql://me:hunter2@db:{port}/ledger",
+                (
+                    "the URL has no port from 1 to 65535; "
+                    "write storage.url like postgresql://user@host:5432/name, or name another file"
+                ),
+            )
+            for port in (0, 65536, 99999)
         ),
         ("sqlite:///{0}/new/", "this is the path of a folder; name a file in it, like ledger.db"),
         (
@@ -337,11 +413,16 @@ def test_given_a_place_where_no_ledger_can_be_then_it_is_told_with_the_other_mis
         "sqlite:///{}/ledger.db?timeout=3",
         "sqlite:///{}/empty.db",
         "sqlite:///{}/damaged.db",
+        "sqlite:///{}/emptied.db",
+        "sqlite:///{}/half-made.db",
+        "sqlite:///{}/new-link.db",
+        f"sqlite:///{{}}/{'x' * 247}",
         # Out of the kernel's folder again, into one where files can be kept.
         "sqlite:////proc/self/cwd/ledger.db",
         "sqlite:///:memory:",
         "memory://",
         "postgresql://me@nowhere.invalid/ledger",
+        "postgresql://me@nowhere.invalid:65535/ledger",
     ],
 )
 def test_given_a_place_where_the_ledger_can_be_then_it_is_fine_and_nothing_is_changed(
@@ -355,6 +436,28 @@ def test_given_a_place_where_the_ledger_can_be_then_it_is_fine_and_nothing_is_ch
     found = check(tmp_path / "config.yml", {})
 
     assert (found.mistakes, list(found.notes), found.accounts) == ((), [], ["qencode/vod (1 token)"])
+    assert seen(tmp_path) == before
+
+
+def test_given_another_programs_database_that_it_has_not_gathered_in_one_file_then_it_is_told_all_the_same(
+    tmp_path: Path,
+) -> None:
+    """Its tables are in SQLite's write-ahead log alone."""
+    lines = (
+        "import os, sqlite3, sys",
+        "connection = sqlite3.connect(sys.argv[1])",
+        "connection.execute('PRAGMA journal_mode = WAL')",
+        "connection.execute('CREATE TABLE users (name TEXT)')",
+        "os._exit(0)",
+    )
+    path = tmp_path / "users.db"
+    subprocess.run([sys.executable, "-c", "\n".join(lines), path], check=True, timeout=20)
+    before = seen(tmp_path)
+    assert b"users" not in path.read_bytes()
+
+    (mistake,) = check_ledger(f"sqlite:///{path}").mistakes
+
+    assert mistake.problem == f"{path} is no ledger, but {ANOTHERS}"
     assert seen(tmp_path) == before
 
 
@@ -468,6 +571,27 @@ def test_given_tokens_that_come_over_http_in_clear_text_then_that_is_noted(
         "use https, unless all of the way is yours"
     )
     assert found.notes == [note] * noted
+
+
+def test_given_a_mistake_in_a_file_of_tokens_then_notes_are_told_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "wrong.json").write_text("[7]")
+    found = checked(
+        tmp_path,
+        """\
+        qencode:
+          - {name: live, task_tokens_file: wrong.json}
+          - {name: vod, task_tokens: [a], base_url: "http://api.qencode.com"}
+        """,
+    )
+
+    assert len(found.mistakes) == 1
+    assert found.notes == [
+        (
+            "note: qencode/vod: the tokens travel in clear text to api.qencode.com of base_url; "
+            "use https, unless all of the way is yours"
+        )
+    ]
+    assert found.accounts == ()
 
 
 @pytest.mark.parametrize("shard", [Shard(0, 2), Shard(1, 2)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from exporter import __version__
+from exporter.commands.asking import Duration
 from exporter.commands.check_config import check_config
 from exporter.commands.completion import completion
 from exporter.commands.dashboards import dashboards
@@ -81,10 +82,11 @@ def serve(
 @log_options
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, 3600),
-    default=60.0,
+    type=Duration(),
+    default="1m",
+    metavar="DURATION",
     show_default=True,
-    help="Seconds to wait for the providers.",
+    help="Wait no longer for the providers.",
 )
 @click.option("--openmetrics", is_flag=True, help="Print OpenMetrics instead of Prometheus' text format.")
 def scrape(

@@ -79,10 +79,13 @@ def tasks(context: click.Context, /, **options: Any) -> None:
       0    all is well
       2    a task that was asked for is stalled, or failed while it was watched
       1    otherwise, if an account is down or the exporter can't be asked
+      3    with --format summary, if the exporter can't be asked: UNKNOWN to Nagios
       130  after Ctrl-C
     """  # noqa: D301 - click wants the character
     from exporter.commands.sources import complain, source, terminal
-    from exporter.terminal.exits import unasked, verdict
+    from exporter.terminal import plain
+    from exporter.terminal.exits import UNKNOWN, unasked, verdict
+    from exporter.terminal.source import SourceError
     from exporter.terminal.table import condition
 
     style, limit, wish = options["style"], options["limit"], _wish(options)
@@ -91,7 +94,13 @@ def tasks(context: click.Context, /, **options: Any) -> None:
     with contextlib.closing(source(context, options)) as asked:
         if watching:
             _watch(asked, wish, options, console)
-        look = asked.look(wish, None if style == "summary" else limit)
+        try:
+            look = asked.look(wish, None if style == "summary" else limit)
+        except SourceError as error:
+            if style != "summary":
+                raise
+            click.echo(plain.unknown(error))
+            context.exit(UNKNOWN)
         _print(look, style, console, asked.name)
         if console is None and (words := _unsaid(look, style)):
             complain(words)

@@ -19,6 +19,10 @@ class Exit(IntEnum):
     TIMEOUT = 4
 
 
+UNKNOWN: Final = 3
+"""The exit status of Nagios' plugins if they could not look; 1 warns, as of an account that is down."""
+
+
 OUTCOMES: Final = {
     State.COMPLETED: Exit.FINE,
     State.FAILED: Exit.FAILED,

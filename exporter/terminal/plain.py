@@ -10,7 +10,7 @@ import msgspec
 from exporter.model import State
 from exporter.report.records import TaskRecord
 from exporter.terminal.exits import Exit, unasked, verdict
-from exporter.terminal.source import Look, urgent
+from exporter.terminal.source import Look, SourceError, urgent
 from exporter.terminal.text import percent, visible, visible_json
 
 COLUMNS: Final = (
@@ -67,6 +67,11 @@ def summary(look: Look) -> str:
     numbers |= {"stalled": stalled, "accounts_down": down}
     performance = " ".join(f"{name}={number}" for name, number in numbers.items())
     return f"TRANSCODING {_WORDS[verdict(look)]}: {', '.join(told)} | {performance}"
+
+
+def unknown(error: SourceError) -> str:
+    """Return the line that stands in for the summary if nobody could be asked."""
+    return f"TRANSCODING UNKNOWN: {visible(str(error))}"
 
 
 def moment(at: datetime) -> str:

@@ -314,7 +314,7 @@ def test_given_an_account_that_hangs_when_scraped_once_then_it_is_waited_for_no_
 ) -> None:
     simulator.faults.set("livepeer", Fault(FaultKind.HANG))
 
-    result = run("scrape", "--timeout", "0.5", "--config.file", config)
+    result = run("scrape", "--timeout", "500ms", "--config.file", config)
 
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
@@ -543,7 +543,7 @@ def test_given_a_port_that_is_taken_when_served_then_the_error_says_so(config: s
         (("serve", "--log.level", "loud"), "'loud' is not one of"),
         (("serve",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
         (("scrape",), "set LIVEPEER_API_KEY or QENCODE_TASK_TOKENS"),
-        (("scrape", "--timeout", "1e10"), "is not in the range"),
+        (("scrape", "--timeout", "1e10"), '"1e10" is not a duration; write it like 30d or 90s'),
         (("check-config", "/no/such/file"), "/no/such/file: cannot be read: No such file"),
         (("demo", "--speed", "-1"), "is not in the range"),
         (("demo", "--speed", "inf"), "is not in the range"),

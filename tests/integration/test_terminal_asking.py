@@ -38,6 +38,13 @@ def test_given_no_exporter_when_asked_then_the_status_is_1_and_it_is_told(comman
     assert "Traceback" not in result.stderr
 
 
+def test_given_no_exporter_when_asked_as_by_nagios_then_the_state_is_unknown() -> None:
+    result = call("tasks", "--url", "http://127.0.0.1:1", "--format", "summary")
+
+    line = "TRANSCODING UNKNOWN: can't ask http://127.0.0.1:1: Connection refused\n"
+    assert result == (3, line, "")
+
+
 @pytest.mark.parametrize("command", ["tasks", "wait"])
 def test_given_an_account_that_is_not_there_when_asked_then_it_is_told_at_once(
     still: World, command: str

@@ -124,7 +124,8 @@ def refusals(addresses: Sequence[Address]) -> Iterator[ListenError]:
     """Return why nobody can listen on some of the addresses; whether one is in use is not looked at."""
     for address in addresses:
         try:
-            if isinstance(address, UnixAddress):
+            # A folder that is lacking may be made at the start, as systemd does (`RuntimeDirectory=`).
+            if isinstance(address, UnixAddress) and address.path.parent.exists():
                 _refuse_other(address.path)
         except PermissionError:
             # Who serves may be another user.
@@ -207,7 +208,8 @@ def _bind(address: TcpAddress) -> socket.socket:
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     family, _, _, _, place = found[0]
-    return socket.create_server((str(place[0]), address.port), family=family, backlog=BACKLOG)
+    # Whole: a link-local address means nothing without its network.
+    return socket.create_server(place, family=family, backlog=BACKLOG)
 
 
 def _refuse_other(path: Path) -> None:

@@ -1,17 +1,19 @@
 """The ledger's tables, in SQLite or PostgreSQL: the same statements for both."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, make_url
 
 from exporter.model import Account
 from exporter.sharding import ALONE, Share, read_share
+from exporter.tracking.database_engine import file_of, make_engine
 from exporter.tracking.database_error import DamagedError, DatabaseError, FullError
 from exporter.tracking.database_schema import ACCOUNTS, COUNTS, TASKS, TOKENS, bring_up_to_date
 from exporter.tracking.ledger import GivenToken
@@ -21,8 +23,6 @@ from exporter.tracking.tally import Count, Tally
 from exporter.tracking.upserts import Upserts
 
 T = TypeVar("T")
-
-_BUSY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +68,8 @@ class Database:
     def __init__(self, url: str) -> None:
         """Open nothing yet; `url` is one of SQLAlchemy's."""
         self._url = make_url(url)
-        self.path = _path(self._url)
-        on_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = sa.create_engine(
-            self._url,
-            connect_args=_connect_args(self._url),
-            # Parameters that have places can be handed over as they are.
-            paramstyle="qmark" if on_sqlite else "format",
-        )
-        if on_sqlite:
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        self.path = file_of(self._url)
+        self._engine = make_engine(self._url)
         self._file: tuple[int, int] | None = None
         self._upserts = Upserts(self._engine)
 
@@ -163,14 +155,18 @@ class Database:
                 sa.select(COUNTS.c.tally, COUNTS.c.labels, COUNTS.c.value).where(*_of(COUNTS, account))
             )
             return StoredAccount(
-                opened=row.opened,
-                position=row.position,
-                tasks={task: PackedTask(ended, without_names(bytes(body))) for task, ended, body in tasks},
+                opened=_number(row.opened),
+                position=_number_or_none(row.position),
+                tasks={
+                    task: PackedTask(_number_or_none(ended), without_names(bytes(body)))
+                    for task, ended, body in tasks
+                },
                 counts={
-                    Count(Tally(tally), tuple(json.loads(labels))): value for tally, labels, value in counts
+                    Count(Tally(tally), tuple(json.loads(labels))): _number(value)
+                    for tally, labels, value in counts
                 },
                 share=read_share(account, row.share),
-                adopted=row.adopted,
+                adopted=_number_or_none(row.adopted),
             )
 
     def write(self, batches: Sequence[Batch]) -> None:
@@ -192,7 +188,9 @@ class Database:
             rows = connection.execute(
                 sa.select(TOKENS.c.token, TOKENS.c.labels, TOKENS.c.added).where(*_of(TOKENS, account))
             )
-            return {token: GivenToken(json.loads(labels), added) for token, labels, added in rows}
+            return {
+                token: GivenToken(dict(json.loads(labels)), _number(added)) for token, labels, added in rows
+            }
 
     def write_token(self, account: Account, token: str, given: GivenToken) -> None:
         """Remember a token that was given by the API. Raises `DatabaseError`."""
@@ -232,6 +230,17 @@ class Database:
         self._upserts.write(connection, TOKENS, batch.account, tokens)
 
 
+def _number(value: float) -> float:
+    """Return a moment, or where a counter stands; raises ValueError for what can't have been written."""
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"{value} is stored where there was a number")
+    return float(value)
+
+
+def _number_or_none(value: float | None) -> float | None:
+    return None if value is None else _number(value)
+
+
 def _token(token: str, given: GivenToken) -> tuple[str, str, float]:
     return token, json.dumps(dict(given.labels), sort_keys=True), given.added
 
@@ -249,40 +258,12 @@ def _select_account(connection: Connection) -> sa.Select[tuple[float, float | No
     return sa.select(ACCOUNTS.c.opened, ACCOUNTS.c.position, alone, never)
 
 
-def _path(url: sa.URL) -> Path | None:
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return Path(str(url.database))
-
-
-def _connect_args(url: sa.URL) -> dict[str, Any]:
-    if url.get_backend_name() == "sqlite":
-        return {"timeout": _BUSY_SECONDS}
-    # A lock or a network that is gone must not hold up the polls for longer than SQLite would.
-    return {
-        "connect_timeout": 5,
-        "tcp_user_timeout": 10_000,
-        "options": "-c lock_timeout=5s -c statement_timeout=30s",
-    }
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    """Write ahead, so that nothing waits for a commit, and to the disk, so that none is lost."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    # The kernel keeps the file's pages, too: four times as much of SQLite's own makes no write faster.
-    cursor.execute("PRAGMA cache_size = -512")
-    cursor.execute("PRAGMA journal_size_limit = 4194304")
-    cursor.close()
-
-
 @contextmanager
 def _translated(url: sa.URL) -> Iterator[None]:
     """Turn what SQLAlchemy and the disk raise into our errors; passwords are left out of the message."""
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         # What was read is not what was written.
         raise DamagedError(f"{url.render_as_string(hide_password=True)}: {error}") from None
     except sa.exc.NoSuchTableError as error:

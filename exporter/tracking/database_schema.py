@@ -68,12 +68,14 @@ def bring_up_to_date(connection: Connection) -> None:
     """Create the tables, or migrate them. Raises `NewerSchemaError`."""
     version = SCHEMA_VERSION
     if sa.inspect(connection).has_table(_schema.name):
-        version = connection.execute(sa.select(_schema.c.version)).scalar_one_or_none() or SCHEMA_VERSION
+        version = connection.execute(sa.select(sa.func.max(_schema.c.version))).scalar() or SCHEMA_VERSION
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(
             f"the ledger has schema {version}, this exporter knows schemas up to {SCHEMA_VERSION}: it was"
             " written by a newer version; run that one, or give this one another database"
         )
+    if version < 1:
+        raise ValueError(f"there is no schema {version}")
     for step in range(version + 1, SCHEMA_VERSION + 1):
         for statement in MIGRATIONS[step]:
             connection.execute(sa.text(statement))

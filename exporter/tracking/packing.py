@@ -17,6 +17,10 @@ _decode = msgspec.msgpack.Decoder(Task).decode
 _decode_named = msgspec.json.Decoder(dict).decode
 
 
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
+"""What msgspec raises over bytes that are no task."""
+
+
 class _Seen(msgspec.Struct, array_like=True):
     task: str
     task_type: str
@@ -40,7 +44,7 @@ class PackedTask(NamedTuple):
         """The task's type; "" if its bytes have changed: whoever needs the rest will notice, too."""
         try:
             return _decode_type(self.body).seen.task_type
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except _UNREADABLE:
             return ""
 
 
@@ -61,7 +65,7 @@ def unpack(task_id: str, packed: PackedTask) -> Task | None:
         labels = task.seen.labels
         if task.id != task_id or (labels and labels != custom_labels(dict(labels))):
             raise msgspec.ValidationError("its id or its labels are not those that were stored")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         _log.warning("a stored task can't be read, it is forgotten", error=str(error))
         return None
     return task
@@ -76,6 +80,6 @@ def without_names(body: bytes) -> bytes:
         seen = named["seen"]
         seen["media"] = tuple(Media(**media) for media in seen.get("media", ()))
         return _encoded(Task(**{**named, "seen": Observation(**seen)}))
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+    except (*_UNREADABLE, KeyError, TypeError, AttributeError):
         # No such task: `unpack` tells.
         return body

@@ -630,7 +630,6 @@ def test_given_an_address_when_checked_then_it_is_fine(address: str) -> None:
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        ("nowhere/exporter.sock", "there is no folder {}/nowhere"),
         ("file/exporter.sock", "there is no folder {}/file"),
         ("file", "there is a file that is no socket"),
     ],
@@ -649,6 +648,18 @@ def test_given_a_place_where_no_socket_can_be_then_it_is_refused_by_both(
     told = f"--web.listen-address: {words}; mend that, or name another address\n"
     assert checked == (1, "", told)
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_given_a_folder_that_is_lacking_for_a_socket_then_only_serving_refuses_it(tmp_path: Path) -> None:
+    """Something may make it before."""
+    address = f"unix:{tmp_path}/nowhere/exporter.sock"
+    arguments = (f"--web.listen-address={address}", "--storage.path=")
+    checked = call("check-config", *arguments, QENCODE_TASK_TOKENS="a")
+    served = run("serve", *arguments, QENCODE_TASK_TOKENS="a")
+
+    assert checked.status == 0
+    words = f"Error: can't listen on {address}: there is no folder {tmp_path}/nowhere\n"
+    assert (served.returncode, served.stderr) == (1, words)
 
 
 @pytest.mark.parametrize("address", [":1,:1", "256.1.1.1:0", "[::zz]:0", f"unix:/{'n' * 107}"])

@@ -399,6 +399,34 @@ class TestDamage:
         assert watched.degraded() is False
         assert set(Watched(f"sqlite:///{path}", clock).recall().tasks) == {"b"}
 
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "UPDATE counts SET value = 9e999",
+            "UPDATE counts SET value = -5",
+            "UPDATE counts SET value = 'many'",
+            "UPDATE accounts SET opened = 'soon'",
+            "UPDATE accounts SET position = -1",
+            "UPDATE tasks SET ended = 'soon'",
+            "UPDATE schema_version SET version = -1",
+        ],
+    )
+    def test_a_file_that_holds_what_no_exporter_writes_is_set_aside(
+        self, path: Path, clock: Clock, damage: str
+    ) -> None:
+        execute(f"sqlite:///{path}", damage)
+
+        watched = Watched(f"sqlite:///{path}", clock)
+        watched.learn(watched.recall(), seen("b", "encoding", State.RUNNING))
+        watched.ledger.close()
+
+        assert path.with_name("ledger.db.damaged-20261121T210000Z").exists()
+        assert set(Watched(f"sqlite:///{path}", clock).recall().tasks) == {"b"}
+
+    def test_of_several_versions_the_newest_counts(self, path: Path, clock: Clock) -> None:
+        execute(f"sqlite:///{path}", "INSERT INTO schema_version VALUES (1)")
+        assert set(Watched(f"sqlite:///{path}", clock).recall().tasks) == {"a"}
+
     def test_damage_under_way_loses_nothing_that_is_known(self, path: Path, clock: Clock) -> None:
         watched = Watched(f"sqlite:///{path}", clock)
         knowledge = watched.recall()
@@ -421,6 +449,7 @@ class TestDamage:
             "UPDATE counts SET labels = '[\"transco'",
             "UPDATE counts SET labels = CAST(x'5bff5d' AS TEXT)",
             "UPDATE tokens SET labels = '{'",
+            "UPDATE tokens SET labels = '[1]'",
         ],
     )
     def test_a_flipped_bit_does_not_keep_it_from_starting(
@@ -435,7 +464,7 @@ class TestDamage:
 
         watched = Watched(f"sqlite:///{path}", clock)
         knowledge = watched.recall()
-        watched.ledger.tokens(VOD)
+        assert watched.ledger.tokens(VOD) in ({}, {"token-1": GivenToken({}, 5.0)})
         watched.learn(knowledge, seen("a", "saving", State.RUNNING), seen("b", "encoding", State.RUNNING))
         assert shown(knowledge, clock) == {"a": "saving", "b": "encoding"}
         assert watched.degraded() is False

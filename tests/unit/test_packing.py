@@ -115,6 +115,18 @@ def test_given_a_row_of_which_a_bit_has_flipped_when_unpacked_then_the_task_is_f
     assert read(body.replace(word, other)) is None
 
 
+DEEP = b"\x91" * 100_000
+"""Lists within lists, where there is one place more than is known."""
+
+
+def test_given_a_row_that_is_nested_too_deeply_when_unpacked_then_the_task_is_forgotten() -> None:
+    body = pack(TASK).body
+    assert body[:1] == b"\x97", "a list of seven"
+
+    assert read(b"\x98" + body[1:] + DEEP) is None
+    assert PackedTask(7.0, b"\x92" + DEEP).task_type == ""
+
+
 def test_given_a_packed_task_when_asked_for_its_type_then_it_tells_it_and_nothing_of_what_is_none() -> None:
     assert pack(TASK).task_type == pack(BARE).task_type == "clip"
     for body in (
@@ -172,6 +184,9 @@ def changed(**values: object) -> bytes:
         changed(changed="soon"),
         NAMED.replace('"ended":7.0', '"ended":1e999').encode(),
         NAMED.replace("customer", "2ustomer").encode(),
+        NAMED.replace('"ended":7.0', f'"ended":{2**64}').encode(),
+        NAMED.replace('"ended":7.0', f'"ended":{-(2**63) - 1}').encode(),
+        b'{"seen":' + b"[" * 100_000,
         NAMED.encode()[:-9],
     ],
 )

@@ -231,8 +231,11 @@ class Database:
 
 
 def _number(value: float) -> float:
-    """Return a moment, or where a counter stands; raises ValueError for what can't have been written."""
-    if not 0.0 <= float(value) < math.inf:
+    """Return what was stored as a number; raises ValueError if it is none any more.
+
+    It may be negative: what ended in 1970 by a clock that is behind ours is remembered, too.
+    """
+    if not math.isfinite(float(value)):
         raise ValueError(f"{value} is stored where there was a number")
     return float(value)
 

@@ -403,10 +403,9 @@ class TestDamage:
         "damage",
         [
             "UPDATE counts SET value = 9e999",
-            "UPDATE counts SET value = -5",
             "UPDATE counts SET value = 'many'",
             "UPDATE accounts SET opened = 'soon'",
-            "UPDATE accounts SET position = -1",
+            "UPDATE accounts SET position = 'here'",
             "UPDATE tasks SET ended = 'soon'",
             "UPDATE schema_version SET version = -1",
         ],
@@ -422,6 +421,19 @@ class TestDamage:
 
         assert path.with_name("ledger.db.damaged-20261121T210000Z").exists()
         assert set(Watched(f"sqlite:///{path}", clock).recall().tasks) == {"b"}
+
+    def test_a_task_that_ended_before_1970_does_no_harm(self, path: Path, clock: Clock) -> None:
+        watched = Watched(f"sqlite:///{path}", clock)
+        knowledge = watched.recall()
+        clock.now += 1
+        moment = Moment(clock.now, clock.now + 5)
+        old = seen("old", "completed", State.COMPLETED, dated=0.0, finished=0.0)
+        change = knowledge.plan(moment, observations=[old])
+        assert change.packed["old"].ended == -5.0
+        watched.ledger.commit(change)
+        watched.ledger.close()
+
+        assert set(Watched(f"sqlite:///{path}", clock).recall().tasks) == {"a", "old"}
 
     def test_of_several_versions_the_newest_counts(self, path: Path, clock: Clock) -> None:
         execute(f"sqlite:///{path}", "INSERT INTO schema_version VALUES (1)")

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from exporter.tracking.database_error import DatabaseError
+from exporter.tracking.set_aside import IN_USE
 
 _MAGIC: Final = b"SQLite format 3\0"
 """What each file of SQLite begins with."""
-
-_IN_USE: Final = ("-wal", "-shm")
-"""What SQLite adds to the name of a file for those that lie beside it while it is in use."""
 
 _PAGE: Final = 4096
 """Bytes: the size of each file that SQLite has written is a multiple of it."""
@@ -158,7 +156,7 @@ def _foreign(path: Path) -> bool:
     except OSError:
         # Opening it as a ledger tells better what is wrong.
         return False
-    in_use = any(_beside(path, companion).exists() for companion in _IN_USE)
+    in_use = any(_beside(path, companion).exists() for companion in IN_USE)
     claimed = _beside(path, ".lock").exists()
     return begins not in (b"", _MAGIC) and not in_use and not (whole_pages and claimed)
 
@@ -170,7 +168,7 @@ def _of_another_program(path: Path) -> bool:
     """
     file = path.resolve()
     # Tables may be in what lies beside it alone. Without that, SQLite would make files to look into it.
-    way = "readonly_shm=1" if all(_beside(file, one).exists() for one in _IN_USE) else "immutable=1"
+    way = "readonly_shm=1" if all(_beside(file, one).exists() for one in IN_USE) else "immutable=1"
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&{way}", uri=True)) as connection:
             ((tables, ours),) = connection.execute(_TABLES)

@@ -3,7 +3,7 @@
 The values stand by their places, without names: most tasks have ended long ago, and names were half of each.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -17,7 +17,7 @@ _decode = msgspec.msgpack.Decoder(Task).decode
 _decode_named = msgspec.json.Decoder(dict).decode
 
 
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, RecursionError)
 """What msgspec raises over bytes that are no task."""
 
 

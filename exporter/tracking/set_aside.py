@@ -5,8 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-COMPANIONS: Final = ("-wal", "-shm", "")
-"""What SQLite adds to the name of a file for those that belong to it, and the file itself at last."""
+IN_USE: Final = ("-wal", "-shm")
+"""What SQLite adds to the name of a file for those that lie beside it while it is in use."""
+
+COMPANIONS: Final = (*IN_USE, "")
+"""The endings of all that belongs to a ledger, the file itself at last."""
 
 _MARK: Final = "damaged-"
 
